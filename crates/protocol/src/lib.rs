@@ -1,1 +1,15 @@
-//! Empty for now.
+//! What the controller and the entrypoint say to each other.
+//!
+//! The controller writes a step's command line ([`flags`]) and reads its termination message
+//! ([`termination`]); the entrypoint does the opposite. Both take the places of things from
+//! [`paths`]. Nothing here does I/O, and the entrypoint links this crate, so it stays small.
+//!
+//! Spec: runtime.md sections 1.4.3, 1.7.2, 3.2 and 3.9.
+
+pub mod flags;
+pub mod paths;
+pub mod termination;
+
+mod go_duration;
+
+pub use go_duration::{DurationError, GoDuration};
