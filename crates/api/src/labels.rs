@@ -1,0 +1,30 @@
+//! Label and annotation keys, and the fixed values that some of them take (runtime.md appendix A).
+
+/// Label of a TaskRun and its Pod: the Task it ran.
+pub const TASK: &str = "tekton.dev/task";
+/// Label of a Pod: its TaskRun's name.
+pub const TASK_RUN: &str = "tekton.dev/taskRun";
+/// Label of a Pod: its TaskRun's UID.
+pub const TASK_RUN_UID: &str = "tekton.dev/taskRunUID";
+/// Label of everything that an engine like this one looks after.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Annotation of TaskRun and Pod: the revision of the controller that made the Pod.
+pub const RELEASE: &str = "pipeline.tekton.dev/release";
+/// Annotation of a Pod: the first step may start.
+pub const READY: &str = "tekton.dev/ready";
+/// The value of [`READY`].
+pub const READY_VALUE: &str = "READY";
+/// Annotation of a Pod: the running step shall stop.
+pub const CANCEL: &str = "tekton.dev/cancel";
+/// The value of [`CANCEL`].
+pub const CANCEL_VALUE: &str = "CANCEL";
+/// Annotation that `kubectl apply` keeps; never copied on.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Annotation of a TaskRun and its Pod: how the entrypoint reaches the steps. On a TaskRun it holds
+/// the form that its next Pod must take.
+pub const DELIVERY: &str = "tektite.dev/delivery";
+/// Annotation of a TaskRun: how much the entrypoint says (`off`, `error`, `info`, `debug`).
+pub const LOG_LEVEL: &str = "tektite.dev/log-level";
+
+/// The value of `spec.managedBy` that stands for Tekton itself.
+pub const MANAGED_BY_TEKTON: &str = "tekton.dev/pipeline";
