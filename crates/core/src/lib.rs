@@ -1,1 +1,34 @@
-//! Empty for now.
+//! The pure steps from a TaskRun to its Pod, and from the Pod back to a status.
+//!
+//! One direction, one module per step:
+//!
+//! | step | module | does |
+//! |---|---|---|
+//! | default | [`defaults`] | fills in what the object leaves out |
+//! | validate | [`validate`] | refuses what cannot run |
+//! | gather | [`lifecycle`] says what is needed, the controller fetches it |
+//! | resolve | [`resolve`] | finds the TaskSpec |
+//! | bind | [`params`], [`workspaces`] | checks values against declarations |
+//! | substitute | [`substitute`] | replaces variables |
+//! | build | [`pod`] | makes the Pod |
+//! | observe | [`observe`] | reads the Pod into a status |
+//! | decide | [`lifecycle`] | puts the above in order and says what to do |
+//!
+//! No client, no clock, no async runtime: values in, values out. Time is a parameter.
+
+pub mod config;
+pub mod defaults;
+pub mod delivery;
+pub mod field_error;
+pub mod lifecycle;
+pub mod names;
+pub mod observe;
+pub mod params;
+pub mod pod;
+pub mod pod_view;
+pub mod reason;
+pub mod resolve;
+pub mod resources;
+pub mod substitute;
+pub mod validate;
+pub mod workspaces;

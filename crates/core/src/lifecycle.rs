@@ -1,0 +1,177 @@
+//! Decide: from everything that is known about a run to what has to be done next.
+//!
+//! [`wanted`] says what the controller still has to fetch, [`plan`] puts resolve, validate,
+//! substitute, build and observe in order, and [`after_failure`] reads a refused write. Pure: the
+//! time is a parameter, and what must be written is a value.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use tektite_api::{Task, TaskRun, TaskRunStatus};
+
+use crate::{config::Config, delivery::Delivery, pod_view::PodView};
+
+/// What the controller has to fetch before [`plan`] can decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing more.
+    Nothing,
+    /// The Task with this name, in the run's namespace.
+    Task(String),
+}
+
+/// The Task that was asked for.
+#[derive(Clone, Debug, Default)]
+pub enum Fetched {
+    /// Nobody asked for one.
+    #[default]
+    Nothing,
+    /// Here it is.
+    Task(Box<Task>),
+    /// The API server says that it does not exist.
+    TaskMissing,
+}
+
+/// Everything that a decision rests on.
+#[derive(Clone, Debug)]
+pub struct Gathered<'a> {
+    /// The run as it is stored.
+    pub run: &'a TaskRun,
+    /// Its Pod of the present attempt, where the API server has one.
+    pub pod: Option<&'a PodView>,
+    /// What [`wanted`] asked for.
+    pub fetched: Fetched,
+    /// The operator's settings.
+    pub config: &'a Config,
+    /// How the entrypoint shall reach the steps of a new Pod.
+    pub delivery: DeliverySettings<'a>,
+    /// What this build calls itself in the release annotation.
+    pub revision: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// How the entrypoint reaches new Pods.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliverySettings<'a> {
+    /// The form that the cluster's nodes allow.
+    pub form: Delivery,
+    /// Whether a Pod that cannot run the entrypoint may be replaced by one in the other form.
+    pub fallback: Fallback,
+    /// The image with the entrypoint.
+    pub image: &'a str,
+    /// When nodes pull it: `Always`, `IfNotPresent` or `Never`.
+    pub pull_policy: &'a str,
+}
+
+/// Whether another form may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// `auto`: once per run.
+    Once,
+    /// The operator has fixed the form.
+    Never,
+}
+
+/// What has to be done for a run: the effects in order, then the metadata, then the status.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Writes to other objects.
+    pub effects: Vec<Effect>,
+    /// Labels that the run shall have besides its own.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations that the run shall have besides its own.
+    pub annotations: BTreeMap<String, String>,
+    /// The status that the run shall have; equal to the stored one where nothing changed.
+    pub status: TaskRunStatus,
+    /// When to look again without being asked.
+    pub requeue: Option<Duration>,
+    /// What to tell people who describe the run.
+    pub events: Vec<Event>,
+}
+
+/// A write to an object other than the run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A claim for a workspace; that it exists already is no error.
+    CreateClaim(Box<PersistentVolumeClaim>),
+    /// The run's Pod. Where one with the same name exists and the run controls it, that one is it.
+    CreatePod(Box<Pod>),
+    /// Ends a Pod; that it is gone is no error.
+    DeletePod {
+        /// Its name.
+        name: String,
+        /// Its UID, so that a later Pod of the same name is left alone.
+        uid: String,
+    },
+    /// Adds an annotation to a Pod; that it is gone is no error.
+    AnnotatePod {
+        /// Its name.
+        name: String,
+        /// The annotation's key.
+        key: &'static str,
+        /// Its value.
+        value: &'static str,
+    },
+}
+
+/// A Kubernetes event about the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whether somebody should look.
+    pub severity: Severity,
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+/// How bad an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As it should be.
+    Normal,
+    /// Not as it should be.
+    Warning,
+}
+
+/// How the API server answered an [`Effect`] that it did not carry out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 409 because of a quota's bookkeeping.
+    QuotaConflict(String),
+    /// 403.
+    Forbidden(String),
+    /// 409, and the object that has the name belongs to somebody else.
+    NameTaken(String),
+    /// 400, 404, 422: the object is not acceptable.
+    Invalid(String),
+    /// A time-out, a broken connection, 429 or 5xx: another try can help.
+    Transient(String),
+}
+
+/// What the controller has to fetch.
+pub fn wanted(run: &TaskRun) -> Wanted {
+    let _ = run;
+    Wanted::Nothing
+}
+
+/// The name of the Pod of the run's present attempt, by which the controller looks for it.
+pub fn pod_name(run: &TaskRun) -> String {
+    let _ = run;
+    String::new()
+}
+
+/// Decides.
+pub fn plan(gathered: &Gathered<'_>) -> Plan {
+    let _ = gathered;
+    Plan::default()
+}
+
+/// What becomes of the run when the API server refuses `effect`: the status to write, and when to
+/// try again. A refusal that no further try can change ends the run.
+pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal) -> Plan {
+    let _ = (gathered, effect, refusal);
+    Plan::default()
+}

@@ -1,0 +1,115 @@
+//! A Pod as the controller keeps it: what tells how a run goes, and no spec.
+
+use k8s_openapi::{
+    api::core::v1::{ContainerStatus, PodStatus},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::{Deserialize, Serialize};
+use tektite_api::labels;
+
+/// Metadata and status of a Pod. Read only: written back, it would lose the spec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PodView {
+    /// Name, owner, labels, annotations.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// How it goes.
+    #[serde(default)]
+    pub status: PodStatus,
+}
+
+impl k8s_openapi::Resource for PodView {
+    const API_VERSION: &'static str = "v1";
+    const GROUP: &'static str = "";
+    const KIND: &'static str = "Pod";
+    const VERSION: &'static str = "v1";
+    const URL_PATH_SEGMENT: &'static str = "pods";
+    type Scope = k8s_openapi::NamespaceResourceScope;
+}
+
+impl k8s_openapi::Metadata for PodView {
+    type Ty = ObjectMeta;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// The phase of a Pod's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not all containers have been made.
+    Pending,
+    /// At least one runs.
+    Running,
+    /// All ended well.
+    Succeeded,
+    /// All ended, not all well.
+    Failed,
+    /// The node cannot be asked.
+    Unknown,
+}
+
+impl PodView {
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The UID.
+    pub fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the object with `uid` controls it.
+    pub fn is_controlled_by(&self, uid: &str) -> bool {
+        let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
+        owners
+            .iter()
+            .any(|owner| owner.controller == Some(true) && owner.uid == uid)
+    }
+
+    /// Whether somebody has asked for its deletion.
+    pub fn is_deleting(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// The phase; a Pod that nobody has reported on is pending.
+    pub fn phase(&self) -> Phase {
+        match self.status.phase.as_deref() {
+            None | Some("" | "Pending") => Phase::Pending,
+            Some("Running") => Phase::Running,
+            Some("Succeeded") => Phase::Succeeded,
+            Some("Failed") => Phase::Failed,
+            Some(_) => Phase::Unknown,
+        }
+    }
+
+    /// Statuses of ordinary containers.
+    pub fn containers(&self) -> &[ContainerStatus] {
+        self.status.container_statuses.as_deref().unwrap_or_default()
+    }
+
+    /// Statuses of init containers.
+    pub fn init_containers(&self) -> &[ContainerStatus] {
+        self.status.init_container_statuses.as_deref().unwrap_or_default()
+    }
+
+    /// The value of annotation `key`.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The name of the TaskRun that it belongs to.
+    pub fn task_run(&self) -> Option<&str> {
+        self.metadata
+            .labels
+            .as_ref()?
+            .get(labels::TASK_RUN)
+            .map(String::as_str)
+    }
+}

@@ -1,0 +1,98 @@
+//! The words that a TaskRun's Succeeded condition gives as its reason (runtime.md appendix B).
+
+/// Why the Succeeded condition is as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The controller has seen the run.
+    Started,
+    /// The Pod cannot run yet.
+    Pending,
+    /// Steps run.
+    Running,
+    /// The user holds the run.
+    TaskRunPending,
+    /// An image cannot be pulled yet.
+    PullImageFailed,
+    /// No node has room yet.
+    ExceededNodeResources,
+    /// The namespace's quota is used up.
+    ExceededResourceQuota,
+    /// The attempt failed, another follows.
+    ToBeRetried,
+    /// All steps ended well.
+    Succeeded,
+    /// It failed, and nothing more is known.
+    Failed,
+    /// A step exited with an error.
+    StepFailed,
+    /// A step used more memory than its limit.
+    StepOom,
+    /// A sidecar exited with an error and brought the Pod down.
+    SidecarFailed,
+    /// A sidecar used more memory than its limit.
+    SidecarOom,
+    /// An init container exited with an error.
+    InitContainerFailed,
+    /// An init container used more memory than its limit.
+    InitContainerOom,
+    /// The node threw the Pod out.
+    PodEvicted,
+    /// The user cancelled the run.
+    TaskRunCancelled,
+    /// The run took longer than its timeout.
+    TaskRunTimeout,
+    /// An image cannot be pulled.
+    TaskRunImagePullFailed,
+    /// A container's configuration names something that does not exist.
+    CreateContainerConfigError,
+    /// The API server or the kubelet refused the Pod.
+    PodCreationFailed,
+    /// A Pod security rule refused the Pod.
+    PodAdmissionFailed,
+    /// The run does not fit its Task.
+    TaskRunValidationFailed,
+    /// The Task is not valid.
+    TaskValidationFailed,
+    /// The Task or a StepAction cannot be found.
+    TaskRunResolutionFailed,
+    /// A parameter's value is not among the allowed ones.
+    InvalidParamValue,
+    /// A workspace's claim could not be made.
+    CouldntCreateWorkspacePvc,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "Started",
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::TaskRunPending => "TaskRunPending",
+            Self::PullImageFailed => "PullImageFailed",
+            Self::ExceededNodeResources => "ExceededNodeResources",
+            Self::ExceededResourceQuota => "ExceededResourceQuota",
+            Self::ToBeRetried => "ToBeRetried",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::StepFailed => "StepFailed",
+            Self::StepOom => "StepOOM",
+            Self::SidecarFailed => "SidecarFailed",
+            Self::SidecarOom => "SidecarOOM",
+            Self::InitContainerFailed => "InitContainerFailed",
+            Self::InitContainerOom => "InitContainerOOM",
+            Self::PodEvicted => "PodEvicted",
+            Self::TaskRunCancelled => "TaskRunCancelled",
+            Self::TaskRunTimeout => "TaskRunTimeout",
+            Self::TaskRunImagePullFailed => "TaskRunImagePullFailed",
+            Self::CreateContainerConfigError => "CreateContainerConfigError",
+            Self::PodCreationFailed => "PodCreationFailed",
+            Self::PodAdmissionFailed => "PodAdmissionFailed",
+            Self::TaskRunValidationFailed => "TaskRunValidationFailed",
+            Self::TaskValidationFailed => "TaskValidationFailed",
+            Self::TaskRunResolutionFailed => "TaskRunResolutionFailed",
+            Self::InvalidParamValue => "InvalidParamValue",
+            Self::CouldntCreateWorkspacePvc => "CouldntCreateWorkspacePVC",
+        }
+    }
+}
