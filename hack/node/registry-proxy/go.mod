@@ -1,0 +1,3 @@
+module registry-proxy
+
+go 1.26.0
