@@ -16,6 +16,7 @@
 //!
 //! No client, no clock, no async runtime: values in, values out. Time is a parameter.
 
+pub mod condition;
 pub mod config;
 pub mod defaults;
 pub mod delivery;
@@ -26,6 +27,7 @@ pub mod observe;
 pub mod params;
 pub mod pod;
 pub mod pod_view;
+pub mod quantity;
 pub mod reason;
 pub mod resolve;
 pub mod resources;

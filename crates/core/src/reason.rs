@@ -62,6 +62,42 @@ pub enum Reason {
 }
 
 impl Reason {
+    const ALL: [Self; 28] = [
+        Self::Started,
+        Self::Pending,
+        Self::Running,
+        Self::TaskRunPending,
+        Self::PullImageFailed,
+        Self::ExceededNodeResources,
+        Self::ExceededResourceQuota,
+        Self::ToBeRetried,
+        Self::Succeeded,
+        Self::Failed,
+        Self::StepFailed,
+        Self::StepOom,
+        Self::SidecarFailed,
+        Self::SidecarOom,
+        Self::InitContainerFailed,
+        Self::InitContainerOom,
+        Self::PodEvicted,
+        Self::TaskRunCancelled,
+        Self::TaskRunTimeout,
+        Self::TaskRunImagePullFailed,
+        Self::CreateContainerConfigError,
+        Self::PodCreationFailed,
+        Self::PodAdmissionFailed,
+        Self::TaskRunValidationFailed,
+        Self::TaskValidationFailed,
+        Self::TaskRunResolutionFailed,
+        Self::InvalidParamValue,
+        Self::CouldntCreateWorkspacePvc,
+    ];
+
+    /// The reason that `word` stands for on the wire.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

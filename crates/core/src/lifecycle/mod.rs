@@ -12,6 +12,11 @@ use tektite_api::{Task, TaskRun, TaskRunStatus};
 
 use crate::{config::Config, delivery::Delivery, pod_view::PodView};
 
+mod decide;
+mod prepare;
+
+pub use decide::{after_failure, plan, pod_name, wanted};
+
 /// What the controller has to fetch before [`plan`] can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -151,27 +156,15 @@ pub enum Refusal {
     Transient(String),
 }
 
-/// What the controller has to fetch.
-pub fn wanted(run: &TaskRun) -> Wanted {
-    let _ = run;
-    Wanted::Nothing
-}
-
-/// The name of the Pod of the run's present attempt, by which the controller looks for it.
-pub fn pod_name(run: &TaskRun) -> String {
-    let _ = run;
-    String::new()
-}
-
-/// Decides.
-pub fn plan(gathered: &Gathered<'_>) -> Plan {
-    let _ = gathered;
-    Plan::default()
-}
-
-/// What becomes of the run when the API server refuses `effect`: the status to write, and when to
-/// try again. A refusal that no further try can change ends the run.
-pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal) -> Plan {
-    let _ = (gathered, effect, refusal);
-    Plan::default()
+impl Refusal {
+    /// What the API server said.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::QuotaConflict(text)
+            | Self::Forbidden(text)
+            | Self::NameTaken(text)
+            | Self::Invalid(text)
+            | Self::Transient(text) => text,
+        }
+    }
 }

@@ -1,0 +1,162 @@
+//! From a stored run to everything that its Pod is made from: default, resolve, validate, bind,
+//! substitute (runtime.md 5.6, 5.7).
+
+use std::collections::BTreeMap;
+
+use tektite_api::{TaskRun, TaskSpec};
+
+use super::Gathered;
+use crate::{
+    defaults, params,
+    params::ParamError,
+    pod,
+    reason::Reason,
+    resolve,
+    resolve::ResolveError,
+    substitute::{self, BoundVolume, Context, Variables},
+    workspaces,
+    workspaces::{Bound, WorkspaceError},
+};
+
+/// A run that fits its Task.
+pub(super) struct Prepared {
+    /// The run, with its defaults.
+    pub(super) run: TaskRun,
+    /// What it runs, variables replaced.
+    pub(super) spec: TaskSpec,
+    /// Its workspaces.
+    pub(super) bound: Vec<Bound>,
+    /// What its podTemplate may refer to.
+    pub(super) variables: Variables,
+    /// Labels that it takes over from its Task.
+    pub(super) labels: BTreeMap<String, String>,
+    /// Annotations that it takes over.
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// Why a run does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PrepareError {
+    /// There is no spec.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// Its parameters.
+    #[error("invalid input params for task {task}: {error}")]
+    Params {
+        /// The Task.
+        task: String,
+        /// What is wrong.
+        error: ParamError,
+    },
+    /// A list that is too short; upstream says it without a preface.
+    #[error(transparent)]
+    Bounds(ParamError),
+    /// Its workspaces.
+    #[error(transparent)]
+    Workspaces(#[from] WorkspaceError),
+    /// A step spec for no step.
+    #[error("invalid StepOverride: No Step named {0}")]
+    NoSuchStep(String),
+    /// A sidecar spec for no sidecar.
+    #[error("invalid SidecarOverride: No Sidecar named {0}")]
+    NoSuchSidecar(String),
+}
+
+impl PrepareError {
+    /// The reason that the condition gives.
+    pub(super) const fn reason(&self) -> Reason {
+        match self {
+            Self::Resolve(_) => Reason::TaskRunResolutionFailed,
+            _ => Reason::TaskRunValidationFailed,
+        }
+    }
+
+    /// Whether the message says first that the user has to mend it.
+    pub(super) const fn is_users(&self) -> bool {
+        !matches!(self, Self::Resolve(_))
+    }
+}
+
+/// Does all of it. The first error counts.
+pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError> {
+    let config = gathered.config;
+    let mut run = gathered.run.clone();
+    defaults::task_run(&mut run, config);
+    let resolved = resolve::resolve(&run, &gathered.fetched)?;
+    let mut spec = resolved.spec;
+    defaults::task_spec(&mut spec, config);
+    if run.spec.task_ref.is_none() {
+        workspaces::propagate(&mut spec, &run);
+    }
+    // The Pod shows the run with everything that it takes over.
+    let own_labels = run.metadata.labels.get_or_insert_default();
+    for (key, value) in &resolved.labels {
+        own_labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    let own_annotations = run.metadata.annotations.get_or_insert_default();
+    for (key, value) in &resolved.annotations {
+        own_annotations
+            .entry(key.clone())
+            .or_insert_with(|| value.clone());
+    }
+
+    let table = params::table(&spec, &run);
+    params::check(&spec, &run, &table).map_err(|error| match error {
+        ParamError::OutOfBounds(_) => PrepareError::Bounds(error),
+        error => PrepareError::Params {
+            task: resolved.task_name.clone(),
+            error,
+        },
+    })?;
+    workspaces::check(&spec, &run, config.flags.coschedule)?;
+    names_exist(&spec, &run)?;
+
+    let variables = substitute::binding_variables(&table);
+    let mut bindings = run.spec.workspaces.clone();
+    for binding in &mut bindings {
+        substitute::workspace_binding(binding, &variables);
+    }
+    let bound = workspaces::bind(&bindings, &run, &pod::owner(&run));
+    let volumes: Vec<BoundVolume<'_>> = bound
+        .iter()
+        .map(|bound| BoundVolume {
+            binding: &bound.binding,
+            volume: &bound.volume,
+        })
+        .collect();
+    let context = Context {
+        run_name: run.name(),
+        namespace: run.namespace(),
+        uid: run.uid(),
+        task_name: &resolved.task_name,
+        retry_count: run
+            .status
+            .as_ref()
+            .map_or(0, |status| status.retries_status.len()),
+    };
+    substitute::task_spec_stages(&mut spec, &table, context, &volumes);
+    let labels = run.metadata.labels.clone().unwrap_or_default();
+    Ok(Prepared {
+        spec,
+        bound,
+        variables,
+        labels,
+        annotations: resolved.annotations,
+        run,
+    })
+}
+
+/// Resources can only be given to steps and sidecars that exist.
+fn names_exist(spec: &TaskSpec, run: &TaskRun) -> Result<(), PrepareError> {
+    for wanted in &run.spec.step_specs {
+        if spec.steps.iter().all(|step| step.name != wanted.name) {
+            return Err(PrepareError::NoSuchStep(wanted.name.clone()));
+        }
+    }
+    for wanted in &run.spec.sidecar_specs {
+        if spec.sidecars.iter().all(|sidecar| sidecar.name != wanted.name) {
+            return Err(PrepareError::NoSuchSidecar(wanted.name.clone()));
+        }
+    }
+    Ok(())
+}

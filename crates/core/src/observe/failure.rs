@@ -1,0 +1,86 @@
+//! Why a finished Pod failed: the reason and the sentence (runtime.md 5.11).
+
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
+use tektite_protocol::termination::{key, reason};
+
+use super::steps::StepView;
+use crate::{pod_view::PodView, reason::Reason};
+
+fn ended(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    container.state.as_ref()?.terminated.as_ref()
+}
+
+fn is_out_of_memory(container: &ContainerStatus) -> bool {
+    ended(container).is_some_and(|end| end.reason.as_deref() == Some("OOMKilled"))
+}
+
+fn exited_badly(container: &ContainerStatus) -> bool {
+    ended(container).is_some_and(|end| end.exit_code != 0)
+}
+
+/// `"<container>" exited with code <n>: <reason>`.
+fn exit_sentence(container: &ContainerStatus) -> Option<String> {
+    let end = ended(container).filter(|end| end.exit_code != 0)?;
+    let behind = end.reason.as_deref().filter(|reason| !reason.is_empty());
+    let behind = behind.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some(format!(
+        "\"{}\" exited with code {}{behind}",
+        container.name, end.exit_code
+    ))
+}
+
+/// The reason and the message of a Pod that has failed.
+pub(super) fn explain(pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String) {
+    let pod_message = pod.status.message.clone().unwrap_or_default();
+    if pod.status.reason.as_deref() == Some("Evicted") {
+        return (Reason::PodEvicted, pod_message);
+    }
+    let init = pod.init_containers();
+    for (hit, reason) in [
+        (
+            is_out_of_memory as fn(&ContainerStatus) -> bool,
+            Reason::InitContainerOom,
+        ),
+        (exited_badly, Reason::InitContainerFailed),
+    ] {
+        if let Some(container) = init.iter().find(|container| hit(container)) {
+            let sentence = exit_sentence(container)
+                .map(|sentence| format!("init container failed, {sentence}"))
+                .unwrap_or_default();
+            return (reason, or_else(sentence, pod_message));
+        }
+    }
+    if let Some(step) = steps.iter().find(|step| step.is_out_of_memory()) {
+        return (
+            Reason::StepOom,
+            or_else(
+                exit_sentence(step.container).unwrap_or_default(),
+                "OOMKilled".into(),
+            ),
+        );
+    }
+    if let Some(step) = steps.iter().find(|step| step.failed()) {
+        return (Reason::StepFailed, or_else(step_sentence(step), pod_message));
+    }
+    (
+        Reason::Failed,
+        or_else(pod_message, "build failed for unspecified reasons.".to_owned()),
+    )
+}
+
+fn or_else(text: String, other: String) -> String {
+    if text.is_empty() { other } else { text }
+}
+
+/// What a failing step's container says, and behind it the entrypoint's own sentence.
+fn step_sentence(step: &StepView<'_>) -> String {
+    let name = &step.container.name;
+    if step.internal(key::REASON) == Some(reason::TIMEOUT_EXCEEDED) {
+        return format!("\"{name}\" exited because the step exceeded the specified timeout limit");
+    }
+    let sentence = exit_sentence(step.container).unwrap_or_default();
+    match step.internal(key::MESSAGE) {
+        Some(own) => format!("{sentence}\n{own}"),
+        None => sentence,
+    }
+}

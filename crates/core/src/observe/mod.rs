@@ -1,0 +1,131 @@
+//! Observe: what a Pod says about its run (runtime.md 5.9 to 5.12, api.md 5.5 to 5.7).
+
+mod delivery;
+mod failure;
+mod pending;
+mod results;
+mod steps;
+
+use jiff::Timestamp;
+use tektite_api::{ConditionStatus, TaskRunStatus, TaskSpec};
+
+pub use delivery::cannot_run_entrypoint;
+pub use pending::GRACE;
+pub use steps::first_step_started;
+
+use crate::{
+    condition,
+    pod_view::{Phase, PodView},
+    reason::Reason,
+};
+
+/// What the run must know besides the Pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The run's name.
+    pub run_name: &'a str,
+    /// What it runs, variables replaced.
+    pub spec: &'a TaskSpec,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What follows from a look at the Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on; look again when the Pod changes, or after this many seconds.
+    Ongoing(Option<u64>),
+    /// It is over, the Pod may stay.
+    Over,
+    /// It is over, and the Pod would wait for ever.
+    OverAndStuck,
+}
+
+/// Reads the Pod into the status.
+pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) -> Outcome {
+    pod.name().clone_into(&mut status.pod_name);
+    let steps = steps::read(subject.spec, pod);
+    if !steps.is_empty() {
+        status.steps = steps::states(&steps, status);
+    }
+    if is_complete(&steps, pod) {
+        complete(subject, pod, &steps, status);
+        return Outcome::Over;
+    }
+    match pod.phase() {
+        Phase::Pending => match pending::judge(subject, pod, status) {
+            pending::Verdict::Wait {
+                reason,
+                message,
+                again_in,
+            } => {
+                condition::ongoing(status, reason, message, subject.now);
+                Outcome::Ongoing(again_in)
+            }
+            pending::Verdict::GiveUp { reason, message } => {
+                condition::failed(status, reason, message, subject.now);
+                Outcome::OverAndStuck
+            }
+        },
+        // A container can fail to be made while others already run.
+        Phase::Running => match pending::judge(subject, pod, status) {
+            pending::Verdict::GiveUp { reason, message } => {
+                condition::failed(status, reason, message, subject.now);
+                Outcome::OverAndStuck
+            }
+            pending::Verdict::Wait { again_in, .. } => {
+                running(subject, status);
+                Outcome::Ongoing(again_in)
+            }
+        },
+        Phase::Succeeded | Phase::Failed | Phase::Unknown => {
+            if status.succeeded().is_none() {
+                running(subject, status);
+            }
+            Outcome::Ongoing(None)
+        }
+    }
+}
+
+fn running(subject: Subject<'_>, status: &mut TaskRunStatus) {
+    let message = "Not all Steps in the Task have finished executing";
+    condition::ongoing(status, Reason::Running, message, subject.now);
+}
+
+/// Whether nothing more can come: all steps have ended, or the Pod has, or a step ran out of memory.
+fn is_complete(steps: &[steps::StepView<'_>], pod: &PodView) -> bool {
+    let phase = pod.phase();
+    let started = matches!(phase, Phase::Running | Phase::Succeeded);
+    let all_ended = !steps.is_empty() && steps.iter().all(|step| step.terminated().is_some());
+    matches!(phase, Phase::Succeeded | Phase::Failed)
+        || (started && all_ended)
+        || steps.iter().any(steps::StepView::is_out_of_memory)
+}
+
+fn complete(subject: Subject<'_>, pod: &PodView, steps: &[steps::StepView<'_>], status: &mut TaskRunStatus) {
+    let step_failed = steps.iter().any(|step| step.failed());
+    if pod.phase() == Phase::Failed || step_failed {
+        let (reason, message) = failure::explain(pod, steps);
+        condition::failed(status, reason, message, subject.now);
+    } else {
+        let message = "All Steps have completed executing";
+        condition::set(
+            status,
+            ConditionStatus::True,
+            Reason::Succeeded,
+            message,
+            subject.now,
+        );
+        status.completion_time = Some(condition::time(subject.now));
+    }
+    status.results = results::task_results(subject.spec, steps);
+    for (state, step) in status.steps.iter_mut().zip(steps) {
+        state.results = results::step_results(step);
+    }
+    if let Err(mismatch) = results::check_types(subject.spec, &mut status.results) {
+        condition::user_error(status, Reason::TaskRunValidationFailed, mismatch, subject.now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! A Pod whose containers cannot all be made: what it waits for, and when to stop waiting
+//! (runtime.md 5.5, 5.10, departures.md).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus};
+use tektite_api::TaskRunStatus;
+
+use super::Subject;
+use crate::{pod_view::PodView, reason::Reason};
+
+/// How long something that may heal by itself is waited for.
+pub const GRACE: Duration = Duration::from_secs(120);
+
+/// What to make of a Pod that is not complete.
+pub(super) enum Verdict {
+    /// It may still come.
+    Wait {
+        /// Why it waits.
+        reason: Reason,
+        /// In a sentence.
+        message: String,
+        /// When the waiting has to be looked at again, in seconds.
+        again_in: Option<u64>,
+    },
+    /// It will not come.
+    GiveUp {
+        /// Why.
+        reason: Reason,
+        /// In a sentence.
+        message: String,
+    },
+}
+
+/// What a waiting container's reason means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// The image cannot be pulled, and never will.
+    ImageNever,
+    /// The image cannot be pulled now.
+    ImageNow,
+    /// The configuration names something that does not exist.
+    Config,
+    /// The runtime refuses the container.
+    Create,
+}
+
+fn trouble(waiting: &ContainerStateWaiting) -> Option<Trouble> {
+    let message = waiting.message.as_deref().unwrap_or_default();
+    match waiting.reason.as_deref()? {
+        "InvalidImageName" | "ErrImageNeverPull" => Some(Trouble::ImageNever),
+        "ImagePullBackOff" | "ErrImagePull" | "ImageInspectError" | "RegistryUnavailable" => {
+            Some(Trouble::ImageNow)
+        }
+        "CreateContainerConfigError" if message.contains("failed to create subPath directory") => None,
+        "CreateContainerConfigError" => Some(Trouble::Config),
+        "CreateContainerError" | "RunContainerError" => Some(Trouble::Create),
+        _ => None,
+    }
+}
+
+fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWaiting> {
+    container.state.as_ref()?.waiting.as_ref()
+}
+
+/// Judges the Pod.
+pub(super) fn judge(subject: Subject<'_>, pod: &PodView, status: &TaskRunStatus) -> Verdict {
+    let containers = pod.init_containers().iter().chain(pod.containers());
+    let troubled = containers.filter_map(|container| {
+        let waiting = waiting(container)?;
+        Some((container, waiting, trouble(waiting)?))
+    });
+    let Some((container, waiting, trouble)) = troubled.into_iter().next() else {
+        return Verdict::Wait {
+            reason: node_reason(pod),
+            message: waiting_message(pod),
+            again_in: None,
+        };
+    };
+    let message = waiting.message.clone().unwrap_or_default();
+    let what = described(&container.name);
+    let run = subject.run_name;
+    let gives_up = |reason: Reason, sentence: String| Verdict::GiveUp {
+        reason,
+        message: sentence,
+    };
+    let pull_failed = || {
+        format!(
+            "{what} in TaskRun \"{run}\" failed to pull the image \"{}\". The pod errored with the message: \"{message}.\"",
+            container.image_id
+        )
+    };
+    let start_failed = || {
+        format!(
+            "{what} in TaskRun \"{run}\" failed to start. The pod errored with the message: \"{message}.\""
+        )
+    };
+    let left = grace_left(pod, subject.now, status);
+    match trouble {
+        Trouble::ImageNever => gives_up(Reason::TaskRunImagePullFailed, pull_failed()),
+        Trouble::Config => gives_up(Reason::CreateContainerConfigError, start_failed()),
+        Trouble::Create => gives_up(Reason::PodCreationFailed, start_failed()),
+        Trouble::ImageNow if left == 0 => gives_up(Reason::TaskRunImagePullFailed, pull_failed()),
+        Trouble::ImageNow => Verdict::Wait {
+            reason: Reason::PullImageFailed,
+            message: waiting_message(pod),
+            again_in: Some(left),
+        },
+    }
+}
+
+/// `the step "build"`, `the sidecar "db"` or `the init container "prepare"`.
+fn described(container: &str) -> String {
+    match (
+        container.strip_prefix("step-"),
+        container.strip_prefix("sidecar-"),
+    ) {
+        (Some(step), _) => format!("the step \"{step}\""),
+        (None, Some(sidecar)) => format!("the sidecar \"{sidecar}\""),
+        (None, None) => format!("the init container \"{container}\""),
+    }
+}
+
+/// Seconds of [`GRACE`] that are left, counted from when the Pod could have started containers.
+fn grace_left(pod: &PodView, now: Timestamp, status: &TaskRunStatus) -> u64 {
+    let conditions = pod.status.conditions.as_deref().unwrap_or_default();
+    let since = conditions
+        .iter()
+        .filter(|condition| {
+            matches!(
+                condition.type_.as_str(),
+                "Initialized" | "PodReadyToStartContainers"
+            )
+        })
+        .filter_map(|condition| condition.last_transition_time.as_ref())
+        .chain(status.start_time.as_ref())
+        .map(|time| time.0)
+        .max();
+    let waited = since.map_or(0, |since| now.as_second().saturating_sub(since.as_second()));
+    GRACE.as_secs().saturating_sub(u64::try_from(waited).unwrap_or(0))
+}
+
+fn node_reason(pod: &PodView) -> Reason {
+    let conditions = pod.status.conditions.as_deref().unwrap_or_default();
+    let no_room = conditions.iter().any(|condition| {
+        condition.reason.as_deref() == Some("Unschedulable")
+            && condition
+                .message
+                .as_deref()
+                .is_some_and(|message| message.contains("Insufficient"))
+    });
+    if no_room {
+        Reason::ExceededNodeResources
+    } else {
+        Reason::Pending
+    }
+}
+
+/// What the Pod waits for, in upstream's words.
+fn waiting_message(pod: &PodView) -> String {
+    if node_reason(pod) == Reason::ExceededNodeResources {
+        return "TaskRun Pod exceeded available resources".to_owned();
+    }
+    for container in pod.containers() {
+        let waiting = waiting(container);
+        let subpath = waiting.and_then(|waiting| waiting.message.as_deref());
+        if subpath.is_some_and(|message| message.contains("failed to create subPath directory")) {
+            return "Waiting for subPath directory creation to complete".to_owned();
+        }
+        if let Some(message) = waiting
+            .and_then(|waiting| waiting.message.as_deref())
+            .filter(|text| !text.is_empty())
+        {
+            return format!(
+                "build step {} is pending with reason {}",
+                quoted(&container.name),
+                quoted(message)
+            );
+        }
+    }
+    let conditions = pod.status.conditions.as_deref().unwrap_or_default();
+    if let Some(condition) = conditions.iter().find(|condition| condition.status != "True") {
+        return format!(
+            "pod status {}:{}; message: {}",
+            quoted(&condition.type_),
+            quoted(&condition.status),
+            quoted(condition.message.as_deref().unwrap_or_default())
+        );
+    }
+    let message = pod.status.message.clone().unwrap_or_default();
+    if message.is_empty() {
+        "Pending".to_owned()
+    } else {
+        message
+    }
+}
+
+/// In quotes, with quotes and line ends escaped.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,163 @@
+//! Steps as the Pod shows them, and as the status tells them (runtime.md 5.12).
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use tektite_api::{Step, TaskRunStatus, TaskSpec, status::StepState};
+use tektite_protocol::termination::{self, Entry, Kind, key};
+
+use crate::{names, pod_view::PodView};
+
+/// A step with its container, and what it said when it ended.
+pub(super) struct StepView<'a> {
+    /// Its declaration.
+    pub(super) step: &'a Step,
+    /// Its container.
+    pub(super) container: &'a ContainerStatus,
+    /// Its termination message; empty when there is none or it cannot be read.
+    pub(super) entries: Vec<Entry>,
+    /// Whether there is a message that cannot be read.
+    unreadable: bool,
+}
+
+impl StepView<'_> {
+    fn state(&self) -> Option<&ContainerState> {
+        self.container.state.as_ref()
+    }
+
+    /// How it ended.
+    pub(super) fn terminated(&self) -> Option<&ContainerStateTerminated> {
+        self.state()?.terminated.as_ref()
+    }
+
+    /// The value of an entry that is not a result.
+    pub(super) fn internal(&self, key: &str) -> Option<&str> {
+        let found = self
+            .entries
+            .iter()
+            .find(|entry| entry.kind == Kind::Internal && entry.key == key);
+        found.map(|entry| entry.value.as_str())
+    }
+
+    /// Whether the kernel ended it for its memory.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.terminated()
+            .is_some_and(|end| end.reason.as_deref() == Some("OOMKilled"))
+    }
+
+    /// Whether its container ended with an error.
+    pub(super) fn failed(&self) -> bool {
+        self.terminated().is_some_and(|end| end.exit_code != 0) || self.is_out_of_memory()
+    }
+}
+
+/// The steps in the Task's order; those that no container stands for yet are left out.
+pub(super) fn read<'a>(spec: &'a TaskSpec, pod: &'a PodView) -> Vec<StepView<'a>> {
+    let each = spec.steps.iter().enumerate().filter_map(|(index, step)| {
+        let name = names::container(&names::step_base(step, index));
+        let container = pod.containers().iter().find(|container| container.name == name)?;
+        let message = container
+            .state
+            .as_ref()
+            .and_then(|state| state.terminated.as_ref())
+            .and_then(|end| end.message.as_deref())
+            .unwrap_or_default();
+        let decoded = termination::decode(message);
+        let unreadable = decoded.is_err();
+        Some(StepView {
+            step,
+            container,
+            entries: decoded.unwrap_or_default(),
+            unreadable,
+        })
+    });
+    each.collect()
+}
+
+/// When the first step's container began, as far as the Pod tells: the timeout's clock starts here.
+pub fn first_step_started(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
+    let steps = read(spec, pod);
+    let state = steps.first()?.state()?;
+    let running = state
+        .running
+        .as_ref()
+        .and_then(|running| running.started_at.as_ref());
+    let ended = state
+        .terminated
+        .as_ref()
+        .and_then(|ended| ended.started_at.as_ref());
+    running.or(ended).map(|time| time.0)
+}
+
+/// The states that the status shows.
+pub(super) fn states(steps: &[StepView<'_>], before: &TaskRunStatus) -> Vec<StepState> {
+    let each = steps.iter().map(|view| {
+        let container = view.container;
+        let state = container.state.clone().unwrap_or_default();
+        let name = container
+            .name
+            .strip_prefix("step-")
+            .unwrap_or(&container.name)
+            .to_owned();
+        let known = before.steps.iter().find(|known| known.name == name);
+        StepState {
+            waiting: state.waiting,
+            running: state.running,
+            termination_reason: termination_reason(view),
+            terminated: state.terminated.map(|end| told(view, end)),
+            provenance: known.and_then(|known| known.provenance.clone()),
+            name,
+            container: container.name.clone(),
+            image_id: container.image_id.clone(),
+            results: Vec::new(),
+        }
+    });
+    each.collect()
+}
+
+/// The container's end as the step tells it: its real start and exit code, and a message with
+/// nothing but results.
+fn told(view: &StepView<'_>, mut end: ContainerStateTerminated) -> ContainerStateTerminated {
+    if let Some(started) = view
+        .internal(key::STARTED_AT)
+        .and_then(|text| text.parse::<Timestamp>().ok())
+    {
+        end.started_at = Some(Time(started));
+    }
+    if let Some(code) = view.internal(key::EXIT_CODE).and_then(|text| text.parse().ok()) {
+        end.exit_code = code;
+    }
+    if !view.unreadable {
+        let rest: Vec<&Entry> = view
+            .entries
+            .iter()
+            .filter(|entry| entry.kind != Kind::Internal)
+            .collect();
+        end.message = if rest.is_empty() {
+            None
+        } else {
+            serde_json::to_string(&rest).ok()
+        };
+    }
+    end
+}
+
+fn termination_reason(view: &StepView<'_>) -> String {
+    let Some(end) = view.terminated() else {
+        return String::new();
+    };
+    if view.entries.is_empty() {
+        return if view.is_out_of_memory() {
+            "OOMKilled".to_owned()
+        } else {
+            String::new()
+        };
+    }
+    match (view.internal(key::REASON), view.internal(key::EXIT_CODE)) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, Some(_)) => "Continued".to_owned(),
+        (None, None) => end.reason.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,424 @@
+//! Pods in every condition, and what their runs say (api.md E.6, runtime.md 5.10 to 5.12).
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const NOW: i64 = 1_800_000_000;
+
+fn at(second: i64) -> String {
+    Timestamp::from_second(NOW + second).unwrap().to_string()
+}
+
+fn spec() -> TaskSpec {
+    serde_json::from_value(json!({
+        "steps": [{"name": "build", "results": [{"name": "sr"}]}, {}],
+        "results": [
+            {"name": "text", "type": "string"},
+            {"name": "list", "type": "array"},
+            {"name": "map", "type": "object", "properties": {"k": {}}},
+            {"name": "lifted", "type": "string", "value": "$(steps.build.results.sr)"},
+        ],
+    }))
+    .unwrap()
+}
+
+fn look(pod: Value) -> (Outcome, Value) {
+    let spec = spec();
+    let subject = Subject {
+        run_name: "tr",
+        spec: &spec,
+        now: Timestamp::from_second(NOW).unwrap(),
+    };
+    let mut status = TaskRunStatus::default();
+    let pod: PodView = serde_json::from_value(pod).unwrap();
+    let outcome = observe(subject, &pod, &mut status);
+    (outcome, serde_json::to_value(status).unwrap())
+}
+
+fn condition(status: &Value) -> (&str, &str, &str) {
+    let condition = &status["conditions"][0];
+    let text = |key: &str| condition[key].as_str().unwrap_or_default();
+    (text("status"), text("reason"), text("message"))
+}
+
+fn container(name: &str, state: Value) -> Value {
+    json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+}
+
+fn ended(name: &str, code: i32, reason: &str, message: &str) -> Value {
+    container(
+        name,
+        json!({"terminated": {"exitCode": code, "reason": reason, "message": message}}),
+    )
+}
+
+fn pod(phase: &str, build: Value, second: Value) -> Value {
+    json!({"metadata": {"name": "tr-pod"}, "status": {"phase": phase, "containerStatuses": [second, build]}})
+}
+
+const STARTED: &str = r#"[{"key":"StartedAt","value":"2026-01-01T00:00:00.123Z","type":3}]"#;
+const SKIPPED: &str = r#"[{"key":"Reason","value":"Skipped","type":3}]"#;
+
+#[test]
+fn finished_pods() {
+    let good = || ended("step-unnamed-1", 0, "Completed", STARTED);
+    for (name, pod, expected) in [
+        (
+            "all well",
+            pod("Succeeded", ended("step-build", 0, "Completed", STARTED), good()),
+            ("True", "Succeeded", "All Steps have completed executing"),
+        ),
+        (
+            "all steps ended while the Pod still runs",
+            pod("Running", ended("step-build", 0, "Completed", STARTED), good()),
+            ("True", "Succeeded", "All Steps have completed executing"),
+        ),
+        (
+            "a step fails",
+            pod(
+                "Failed",
+                ended("step-build", 3, "Error", STARTED),
+                ended("step-unnamed-1", 1, "Error", SKIPPED),
+            ),
+            ("False", "StepFailed", "\"step-build\" exited with code 3: Error"),
+        ),
+        (
+            "the unnamed one fails",
+            pod(
+                "Failed",
+                ended("step-build", 0, "Completed", STARTED),
+                ended("step-unnamed-1", 1, "Error", ""),
+            ),
+            (
+                "False",
+                "StepFailed",
+                "\"step-unnamed-1\" exited with code 1: Error",
+            ),
+        ),
+        (
+            "out of memory ends the run at once",
+            pod(
+                "Running",
+                ended("step-build", 137, "OOMKilled", ""),
+                container("step-unnamed-1", json!({"running": {}})),
+            ),
+            (
+                "False",
+                "StepOOM",
+                "\"step-build\" exited with code 137: OOMKilled",
+            ),
+        ),
+        (
+            "a step's timeout",
+            pod(
+                "Failed",
+                ended(
+                    "step-build",
+                    1,
+                    "Error",
+                    r#"[{"key":"Reason","value":"TimeoutExceeded","type":3}]"#,
+                ),
+                ended("step-unnamed-1", 1, "Error", SKIPPED),
+            ),
+            (
+                "False",
+                "StepFailed",
+                "\"step-build\" exited because the step exceeded the specified timeout limit",
+            ),
+        ),
+        (
+            "the entrypoint's own sentence",
+            pod(
+                "Failed",
+                ended(
+                    "step-build",
+                    1,
+                    "Error",
+                    r#"[{"key":"Message","value":"no such program","type":3}]"#,
+                ),
+                good(),
+            ),
+            (
+                "False",
+                "StepFailed",
+                "\"step-build\" exited with code 1: Error\nno such program",
+            ),
+        ),
+        (
+            "evicted",
+            json!({"metadata": {"name": "tr-pod"}, "status":
+                {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}}),
+            ("False", "PodEvicted", "The node was low on resource: memory."),
+        ),
+        (
+            "the init container failed",
+            json!({"metadata": {"name": "tr-pod"}, "status":
+                {"phase": "Failed", "initContainerStatuses": [ended("prepare", 1, "Error", "")]}}),
+            (
+                "False",
+                "InitContainerFailed",
+                "init container failed, \"prepare\" exited with code 1: Error",
+            ),
+        ),
+        (
+            "nothing is known",
+            json!({"metadata": {"name": "tr-pod"}, "status": {"phase": "Failed"}}),
+            ("False", "Failed", "build failed for unspecified reasons."),
+        ),
+    ] {
+        let (outcome, status) = look(pod);
+        assert_eq!(condition(&status), expected, "{name}");
+        assert_eq!(outcome, Outcome::Over, "{name}");
+        assert!(status["completionTime"].is_string(), "{name}");
+        assert_eq!(status["podName"], "tr-pod", "{name}");
+    }
+}
+
+#[test]
+fn unfinished_pods() {
+    let waiting = |reason: &str, message: &str| {
+        container(
+            "step-build",
+            json!({"waiting": {"reason": reason, "message": message}}),
+        )
+    };
+    let starting = || {
+        container(
+            "step-unnamed-1",
+            json!({"waiting": {"reason": "ContainerCreating"}}),
+        )
+    };
+    let conditions = |pod: Value, conditions: Value| {
+        let mut pod = pod;
+        pod["status"]["conditions"] = conditions;
+        pod
+    };
+    let pulled = |since: i64| {
+        conditions(
+            pod(
+                "Pending",
+                waiting("ImagePullBackOff", "Back-off pulling image \"x\""),
+                starting(),
+            ),
+            json!([{"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": at(since)}]),
+        )
+    };
+    let pull_message = "the step \"build\" in TaskRun \"tr\" failed to pull the image \"\". The pod errored with the message: \"Back-off pulling image \"x\".\"";
+    for (name, pod, outcome, expected) in [
+        (
+            "steps run",
+            pod(
+                "Running",
+                container("step-build", json!({"running": {}})),
+                starting(),
+            ),
+            Outcome::Ongoing(None),
+            (
+                "Unknown",
+                "Running",
+                "Not all Steps in the Task have finished executing",
+            ),
+        ),
+        (
+            "nothing said",
+            json!({"metadata": {"name": "tr-pod"}}),
+            Outcome::Ongoing(None),
+            ("Unknown", "Pending", "Pending"),
+        ),
+        (
+            "not scheduled",
+            json!({"status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+                "message": "0/1 nodes: taint \"t\""}]}}),
+            Outcome::Ongoing(None),
+            (
+                "Unknown",
+                "Pending",
+                "pod status \"PodScheduled\":\"False\"; message: \"0/1 nodes: taint \\\"t\\\"\"",
+            ),
+        ),
+        (
+            "no room",
+            json!({"status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+                "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu."}]}}),
+            Outcome::Ongoing(None),
+            (
+                "Unknown",
+                "ExceededNodeResources",
+                "TaskRun Pod exceeded available resources",
+            ),
+        ),
+        (
+            "an image that may still come",
+            pulled(-30),
+            Outcome::Ongoing(Some(90)),
+            (
+                "Unknown",
+                "PullImageFailed",
+                "build step \"step-build\" is pending with reason \"Back-off pulling image \\\"x\\\"\"",
+            ),
+        ),
+        (
+            "an image that did not come",
+            pulled(-120),
+            Outcome::OverAndStuck,
+            ("False", "TaskRunImagePullFailed", pull_message),
+        ),
+        (
+            "no image name",
+            pod("Pending", waiting("InvalidImageName", "bad"), starting()),
+            Outcome::OverAndStuck,
+            (
+                "False",
+                "TaskRunImagePullFailed",
+                "the step \"build\" in TaskRun \"tr\" failed to pull the image \"\". The pod errored with the message: \"bad.\"",
+            ),
+        ),
+        (
+            "a missing ConfigMap",
+            pod(
+                "Pending",
+                waiting("CreateContainerConfigError", "configmap \"c\" not found"),
+                starting(),
+            ),
+            Outcome::OverAndStuck,
+            (
+                "False",
+                "CreateContainerConfigError",
+                "the step \"build\" in TaskRun \"tr\" failed to start. The pod errored with the message: \"configmap \"c\" not found.\"",
+            ),
+        ),
+        (
+            "a directory that is still made",
+            pod(
+                "Pending",
+                waiting(
+                    "CreateContainerConfigError",
+                    "failed to create subPath directory x",
+                ),
+                starting(),
+            ),
+            Outcome::Ongoing(None),
+            (
+                "Unknown",
+                "Pending",
+                "Waiting for subPath directory creation to complete",
+            ),
+        ),
+    ] {
+        let (seen, status) = look(pod);
+        assert_eq!(condition(&status), expected, "{name}");
+        assert_eq!(seen, outcome, "{name}");
+    }
+}
+
+#[test]
+fn steps_tell_what_happened() {
+    let continued = r#"[{"key":"ExitCode","value":"7","type":3},{"key":"StartedAt","value":"2026-01-01T00:00:01.000Z","type":3},
+        {"key":"sr","value":"\"x\"","type":4},{"key":"text","value":"[\"raw\"]","type":1}]"#;
+    let (_, status) = look(pod(
+        "Succeeded",
+        ended("step-build", 0, "Completed", continued),
+        ended(
+            "step-unnamed-1",
+            0,
+            "Completed",
+            r#"[{"key":"list","value":"[\"a\"]\n","type":1},{"key":"text","value":"late","type":1}]"#,
+        ),
+    ));
+    let steps = &status["steps"];
+    assert_eq!(steps[0]["name"], "build");
+    assert_eq!(steps[0]["terminated"]["exitCode"], 7);
+    assert_eq!(steps[0]["terminated"]["startedAt"], "2026-01-01T00:00:01Z");
+    assert_eq!(
+        steps[0]["terminated"]["message"],
+        r#"[{"key":"sr","value":"\"x\"","type":4},{"key":"text","value":"[\"raw\"]","type":1}]"#
+    );
+    assert_eq!(steps[0]["terminationReason"], "Continued");
+    assert_eq!(
+        steps[0]["results"],
+        json!([{"name": "sr", "type": "string", "value": "x"}])
+    );
+    assert_eq!(steps[1]["name"], "unnamed-1");
+    assert_eq!(steps[1]["terminationReason"], "Completed");
+    assert_eq!(
+        status["results"],
+        json!([
+            {"name": "text", "type": "string", "value": "late"},
+            {"name": "lifted", "type": "string", "value": "x"},
+            {"name": "list", "type": "array", "value": ["a"]},
+        ])
+    );
+}
+
+#[test]
+fn results_of_another_type_fail_the_run() {
+    let (_, status) = look(pod(
+        "Succeeded",
+        ended(
+            "step-build",
+            0,
+            "Completed",
+            r#"[{"key":"list","value":"text","type":1},{"key":"text","value":"t","type":1}]"#,
+        ),
+        ended("step-unnamed-1", 0, "Completed", ""),
+    ));
+    assert_eq!(
+        condition(&status),
+        (
+            "False",
+            "TaskRunValidationFailed",
+            "[User error] Provided results don't match declared results; may be invalid JSON or missing result declaration:  \"list\": task result is expected to be \"array\" type but was initialized to a different type \"string\""
+        )
+    );
+    assert_eq!(
+        status["results"],
+        json!([{"name": "text", "type": "string", "value": "t"}])
+    );
+    let (_, status) = look(pod(
+        "Succeeded",
+        ended(
+            "step-build",
+            0,
+            "Completed",
+            r#"[{"key":"map","value":"{\"x\":\"y\"}","type":1}]"#,
+        ),
+        ended("step-unnamed-1", 0, "Completed", ""),
+    ));
+    let message = "[User error] missing keys for these results which are required in TaskResult's properties map[map:[k]]";
+    assert_eq!(condition(&status).2, message);
+}
+
+#[test]
+fn an_entrypoint_that_cannot_run() {
+    let of = |build: Value, second: Value| {
+        let pod: PodView = serde_json::from_value(pod("Failed", build, second)).unwrap();
+        cannot_run_entrypoint(&pod)
+    };
+    let broken = "exec: \"/tekton/bin/entrypoint\": permission denied";
+    let start_error = |name: &str| ended(name, 128, "StartError", broken);
+    assert_eq!(
+        of(start_error("step-build"), start_error("step-unnamed-1")).as_deref(),
+        Some(broken)
+    );
+    let waiting = container(
+        "step-unnamed-1",
+        json!({"waiting": {"reason": "ContainerCreating"}}),
+    );
+    assert!(of(start_error("step-build"), waiting).is_some());
+    assert_eq!(
+        of(
+            start_error("step-build"),
+            container("step-unnamed-1", json!({"running": {}}))
+        ),
+        None
+    );
+    assert_eq!(
+        of(start_error("step-build"), ended("step-unnamed-1", 1, "Error", "")),
+        None
+    );
+    assert_eq!(
+        of(ended("step-build", 128, "StartError", "other"), start_error("x")),
+        None
+    );
+}

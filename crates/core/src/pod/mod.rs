@@ -1,0 +1,293 @@
+//! Build: the Pod of one attempt (runtime.md section 1, api.md appendix A, departures.md).
+//!
+//! Everything that can be wrong with a run has been checked before, or becomes a [`BuildError`]
+//! that names the field; nothing is left out in silence.
+
+mod delivery;
+mod merge;
+mod steps;
+mod volumes;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{EnvVar, Pod, PodSpec, Volume},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use tektite_api::{GoDuration, PodTemplate, TaskRun, TaskSpec, labels};
+use tektite_protocol::flags::LogLevel;
+
+use crate::{
+    config::Config, delivery::Delivery, lifecycle::DeliverySettings, names, resources,
+    resources::ResourceError, substitute::Variables, workspaces, workspaces::Bound,
+};
+
+/// What a Pod is made from.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// The run, with its defaults.
+    pub run: &'a TaskRun,
+    /// What it runs, variables replaced, template not merged yet.
+    pub spec: &'a TaskSpec,
+    /// Its workspaces.
+    pub bound: &'a [Bound],
+    /// What the podTemplate may refer to.
+    pub variables: &'a Variables,
+    /// The operator's settings.
+    pub config: &'a Config,
+    /// How the entrypoint gets in.
+    pub delivery: DeliverySettings<'a>,
+    /// What this build calls itself.
+    pub revision: &'a str,
+    /// How many attempts came before.
+    pub attempt: usize,
+}
+
+/// Why no Pod can be made. No further try helps.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// A Task without steps.
+    #[error("no steps specified")]
+    NoSteps,
+    /// A step with neither command nor script.
+    #[error(
+        "{path} has neither command nor script, and this version does not look up the ENTRYPOINT of image \"{image}\"; \
+         give the step a command"
+    )]
+    NoCommand {
+        /// The step.
+        path: String,
+        /// Its image.
+        image: String,
+    },
+    /// An `onError` that is neither of the two words after its variables are replaced.
+    #[error(
+        "task step onError must be either \"continue\" or \"stopAndFail\" but it is set to an invalid value \"{0}\""
+    )]
+    OnError(String),
+    /// A script with a byte that no argument can carry.
+    #[error("{0}.script contains a NUL character, which no command line can carry")]
+    NulInScript(String),
+    /// Too much text.
+    #[error(
+        "the scripts of this run have {bytes} bytes together ({sizes}); at most {limit} bytes are possible"
+    )]
+    ScriptsTooLarge {
+        /// All of them.
+        bytes: usize,
+        /// Each of them.
+        sizes: String,
+        /// The most that goes.
+        limit: usize,
+    },
+    /// Two volumes of one name.
+    #[error("multiple volumes with same name \"{name}\": [{index}].name")]
+    VolumeTwice {
+        /// The name.
+        name: String,
+        /// The place of the second one.
+        index: usize,
+    },
+    /// A field whose meaning this version does not have.
+    #[error("{path} is not supported by this version")]
+    NotSupported {
+        /// The field.
+        path: String,
+    },
+    /// An annotation with a word that means nothing.
+    #[error("annotation {key}: \"{value}\" is not allowed; {allowed}")]
+    Annotation {
+        /// The annotation.
+        key: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        allowed: &'static str,
+    },
+    /// Resources that cannot be worked out.
+    #[error(transparent)]
+    Resources(#[from] ResourceError),
+}
+
+/// The most script text that one run may bring.
+pub const MAX_SCRIPT_BYTES: usize = 512 * 1024;
+
+/// The reference that makes everything that belongs to a run go with it.
+pub fn owner(run: &TaskRun) -> OwnerReference {
+    OwnerReference {
+        api_version: <TaskRun as k8s_openapi::Resource>::API_VERSION.to_owned(),
+        kind: <TaskRun as k8s_openapi::Resource>::KIND.to_owned(),
+        name: run.name().to_owned(),
+        uid: run.uid().to_owned(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// Makes the Pod.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
+    let mut spec = input.spec.clone();
+    if spec.steps.is_empty() {
+        return Err(BuildError::NoSteps);
+    }
+    refuse_unsupported(&spec, input.run)?;
+    workspaces::mount(&mut spec, input.bound);
+    if let Some(template) = spec.step_template.take() {
+        for step in &mut spec.steps {
+            merge::merge(step, &template);
+        }
+    }
+    resources::apply(&mut spec.steps, input.run)?;
+
+    let mut template = input.run.spec.pod_template.clone().unwrap_or_default();
+    crate::substitute::pod_template(&mut template, input.variables);
+    let scripts = delivery::Scripts::collect(&spec, input.run, input.attempt)?;
+    let bound_volumes = workspaces::volumes(input.bound);
+    let template_volumes = template.pod.volumes.take().unwrap_or_default();
+    let own_volumes: Vec<Volume> = spec
+        .volumes
+        .iter()
+        .cloned()
+        .chain(bound_volumes)
+        .chain(template_volumes)
+        .collect();
+    let step_input = steps::Input {
+        spec: &spec,
+        scripts: &scripts,
+        form: input.delivery.form,
+        env: &pod_env(&template, input.config),
+        volumes: &own_volumes,
+        log_level: log_level(input.run)?,
+    };
+    let containers = steps::containers(&step_input)?;
+    let volumes = volumes::all(&spec, &scripts, input.delivery, own_volumes)?;
+    let init_containers = match input.delivery.form {
+        Delivery::ImageVolume => None,
+        Delivery::InitContainer => Some(vec![delivery::init_container(
+            &spec,
+            &scripts,
+            input.delivery,
+            &template.pod,
+        )]),
+    };
+    let service_account = service_account(input.run, &template, input.config);
+    let pod = PodSpec {
+        containers,
+        init_containers,
+        volumes: Some(volumes),
+        restart_policy: Some("Never".to_owned()),
+        active_deadline_seconds: Some(deadline(input.run.spec.timeout.unwrap_or_default())),
+        service_account_name: Some(service_account).filter(|name| !name.is_empty()),
+        ..template.pod
+    };
+    Ok(Pod {
+        metadata: metadata(input),
+        spec: Some(pod),
+        status: None,
+    })
+}
+
+/// What this version cannot do is refused, never ignored.
+fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> {
+    let not_supported = |path: String| Err(BuildError::NotSupported { path });
+    if !spec.sidecars.is_empty() {
+        return not_supported("sidecars".to_owned());
+    }
+    if run
+        .spec
+        .debug
+        .as_ref()
+        .is_some_and(|debug| debug.breakpoints.is_some())
+    {
+        return not_supported("spec.debug.breakpoints".to_owned());
+    }
+    for (index, step) in spec.steps.iter().enumerate() {
+        for (set, field) in [
+            (!step.when.is_empty(), "when"),
+            (step.stdout_config.is_some(), "stdoutConfig"),
+            (step.stderr_config.is_some(), "stderrConfig"),
+        ] {
+            if set {
+                return not_supported(format!("steps[{index}].{field}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn log_level(run: &TaskRun) -> Result<Option<LogLevel>, BuildError> {
+    let Some(word) = run.annotation(labels::LOG_LEVEL) else {
+        return Ok(None);
+    };
+    LogLevel::from_word(word)
+        .map(Some)
+        .ok_or_else(|| BuildError::Annotation {
+            key: labels::LOG_LEVEL,
+            value: word.to_owned(),
+            allowed: "write off, error, info or debug",
+        })
+}
+
+/// The podTemplate's environment without the names that the operator forbids.
+fn pod_env(template: &PodTemplate, config: &Config) -> Vec<EnvVar> {
+    let forbidden = &config.defaults.forbidden_env;
+    template
+        .env
+        .iter()
+        .filter(|env| !forbidden.contains(&env.name))
+        .cloned()
+        .collect()
+}
+
+/// A podTemplate's account beats one that only a default put there.
+fn service_account(run: &TaskRun, template: &PodTemplate, config: &Config) -> String {
+    let own = &run.spec.service_account_name;
+    let defaulted = own.is_empty() || *own == config.defaults.service_account;
+    match &template.pod.service_account_name {
+        Some(name) if defaulted && !name.is_empty() => name.clone(),
+        _ => own.clone(),
+    }
+}
+
+/// The kubelet's own limit, half as long again as ours, for when the controller is away.
+fn deadline(timeout: GoDuration) -> i64 {
+    const NO_LIMIT: i64 = 2_147_483_647;
+    if timeout.is_zero() {
+        return NO_LIMIT;
+    }
+    let seconds = i128::from(timeout.as_nanos()) * 3 / 2 / 1_000_000_000;
+    i64::try_from(seconds).unwrap_or(NO_LIMIT).clamp(1, NO_LIMIT)
+}
+
+fn metadata(input: &Input<'_>) -> ObjectMeta {
+    let run = input.run;
+    let mut own_labels = run.metadata.labels.clone().unwrap_or_default();
+    own_labels.insert(labels::TASK_RUN.to_owned(), run.name().to_owned());
+    own_labels.insert(labels::TASK_RUN_UID.to_owned(), run.uid().to_owned());
+    own_labels.insert(
+        labels::MANAGED_BY.to_owned(),
+        input.config.defaults.managed_by.clone(),
+    );
+    let mut annotations: BTreeMap<String, String> = run.metadata.annotations.clone().unwrap_or_default();
+    annotations.retain(|key, _| key != labels::MANAGED_BY && key != labels::LAST_APPLIED);
+    annotations.insert(labels::RELEASE.to_owned(), input.revision.to_owned());
+    annotations.insert(labels::READY.to_owned(), labels::READY_VALUE.to_owned());
+    annotations.insert(
+        labels::DELIVERY.to_owned(),
+        input.delivery.form.as_str().to_owned(),
+    );
+    ObjectMeta {
+        name: Some(names::pod(run.name(), input.attempt)),
+        namespace: run.metadata.namespace.clone(),
+        labels: Some(own_labels),
+        annotations: Some(annotations),
+        owner_references: Some(vec![owner(run)]),
+        ..ObjectMeta::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

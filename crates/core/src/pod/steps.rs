@@ -1,0 +1,119 @@
+//! Step containers: the step's own container with our entrypoint before its command (runtime.md 1.7).
+
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
+use tektite_api::{Step, TaskSpec};
+use tektite_protocol::{
+    flags::{LogLevel, OnError, StepFlags},
+    paths,
+};
+
+use super::{BuildError, delivery::Scripts, volumes};
+use crate::{delivery::Delivery, names};
+
+/// What step containers are made from.
+pub(super) struct Input<'a> {
+    /// The spec, template merged in.
+    pub(super) spec: &'a TaskSpec,
+    /// Scripts by step.
+    pub(super) scripts: &'a Scripts,
+    /// How they get in.
+    pub(super) form: Delivery,
+    /// The podTemplate's environment.
+    pub(super) env: &'a [EnvVar],
+    /// Volumes that are not the engine's own.
+    pub(super) volumes: &'a [Volume],
+    /// How much the entrypoint says.
+    pub(super) log_level: Option<LogLevel>,
+}
+
+/// One container per step, in order.
+pub(super) fn containers(input: &Input<'_>) -> Result<Vec<Container>, BuildError> {
+    input
+        .spec
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| container(input, step, index))
+        .collect()
+}
+
+fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, BuildError> {
+    let base = names::step_base(step, index);
+    let flags = flags(input, step, index, &base)?;
+    let mounts = volumes::mounts(
+        step,
+        index,
+        input.spec.steps.len(),
+        input.scripts,
+        input.form,
+        input.volumes,
+    );
+    // On equal names the last one counts, so the podTemplate's come last.
+    let env: Vec<EnvVar> = step.env.iter().chain(input.env).cloned().collect();
+    let resources = &step.compute_resources;
+    Ok(Container {
+        name: names::container(&base),
+        image: Some(step.image.clone()),
+        image_pull_policy: Some(step.image_pull_policy.clone()).filter(|policy| !policy.is_empty()),
+        command: Some(vec![paths::ENTRYPOINT.to_owned()]),
+        args: Some(flags.to_args()),
+        working_dir: volumes::working_dir(step),
+        env: Some(env).filter(|env| !env.is_empty()),
+        env_from: Some(step.env_from.clone()).filter(|sources| !sources.is_empty()),
+        resources: Some(resources.clone()).filter(|resources| *resources != Default::default()),
+        volume_mounts: Some(mounts),
+        volume_devices: Some(step.volume_devices.clone()).filter(|devices| !devices.is_empty()),
+        security_context: step.security_context.clone(),
+        termination_message_path: Some(paths::TERMINATION_FILE.to_owned()),
+        ..Container::default()
+    })
+}
+
+fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<StepFlags, BuildError> {
+    let script = input.scripts.of(index);
+    let (entrypoint, args) = match (script, step.command.split_first()) {
+        (Some(script), _) => (script.path.clone(), step.args.clone()),
+        (None, Some((program, first))) => (program.clone(), [first, step.args.as_slice()].concat()),
+        (None, None) => {
+            return Err(BuildError::NoCommand {
+                path: format!("steps[{index}]"),
+                image: step.image.clone(),
+            });
+        }
+    };
+    let on_error = match step.on_error.as_str() {
+        "" => None,
+        "continue" => Some(OnError::Continue),
+        "stopAndFail" => Some(OnError::StopAndFail),
+        other => return Err(BuildError::OnError(other.to_owned())),
+    };
+    let declared = &input.spec.results;
+    let results: Vec<String> = declared
+        .iter()
+        .filter(|result| result.value.is_none())
+        .map(|result| result.name.clone())
+        .collect();
+    // Where there is no init container, each step makes its own links and its own script.
+    let by_itself = input.form == Delivery::ImageVolume;
+    Ok(StepFlags {
+        wait_files: index.checked_sub(1).map(paths::post_file).into_iter().collect(),
+        wait_file_content: false,
+        post_file: paths::post_file(index),
+        termination_path: paths::TERMINATION_FILE.to_owned(),
+        step_metadata_dir: paths::metadata_dir(index),
+        step_links: if by_itself {
+            vec![base.to_owned(), index.to_string()]
+        } else {
+            Vec::new()
+        },
+        on_error,
+        timeout: step.timeout,
+        step_results: step.results.iter().map(|result| result.name.clone()).collect(),
+        results: (!declared.is_empty()).then_some(results),
+        log_level: input.log_level,
+        script: script.filter(|_| by_itself).cloned(),
+        entrypoint,
+        args,
+        ..StepFlags::default()
+    })
+}

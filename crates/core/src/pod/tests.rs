@@ -1,0 +1,257 @@
+//! Whole Pods as snapshots, one named rule each.
+
+use serde_json::{Value, json};
+use tektite_api::TaskRun;
+
+use super::*;
+use crate::{
+    lifecycle::Fallback,
+    substitute::{BoundVolume, Context, binding_variables, task_spec_stages},
+};
+
+fn settings(form: Delivery) -> DeliverySettings<'static> {
+    DeliverySettings {
+        form,
+        fallback: Fallback::Once,
+        image: "entrypoint:1",
+        pull_policy: "IfNotPresent",
+    }
+}
+
+/// Defaults, substitutes and builds, as the controller does.
+fn built(run: Value, form: Delivery) -> Result<Pod, BuildError> {
+    let config = Config::default();
+    let mut run: TaskRun = serde_json::from_value(run).unwrap();
+    run.metadata.name.get_or_insert("tr".to_owned());
+    run.metadata.namespace = Some("ns".to_owned());
+    run.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
+    crate::defaults::task_run(&mut run, &config);
+    let mut spec = run.spec.task_spec.clone().unwrap();
+    workspaces::propagate(&mut spec, &run);
+    let params = crate::params::table(&spec, &run);
+    let bound = workspaces::bind(&run.spec.workspaces, &run, &owner(&run));
+    let volumes: Vec<_> = bound
+        .iter()
+        .map(|bound| BoundVolume {
+            binding: &bound.binding,
+            volume: &bound.volume,
+        })
+        .collect();
+    let context = Context {
+        run_name: "tr",
+        namespace: "ns",
+        uid: "u",
+        task_name: "tr",
+        retry_count: 0,
+    };
+    task_spec_stages(&mut spec, &params, context, &volumes);
+    build(&Input {
+        run: &run,
+        spec: &spec,
+        bound: &bound,
+        variables: &binding_variables(&params),
+        config: &config,
+        delivery: settings(form),
+        revision: "abc1234",
+        attempt: 0,
+    })
+}
+
+fn tree(pod: &Pod) -> Value {
+    serde_json::to_value(pod).unwrap()
+}
+
+/// Both forms of one run, each a snapshot.
+fn snapshot(name: &str, run: &Value) {
+    for form in [Delivery::ImageVolume, Delivery::InitContainer] {
+        let pod = tree(&built(run.clone(), form).unwrap());
+        insta::assert_yaml_snapshot!(format!("{name}-{}", form.as_str()), pod);
+    }
+}
+
+#[test]
+fn one_script_step() {
+    snapshot(
+        "one-script-step",
+        &json!({"spec": {
+            "params": [{"name": "message", "value": "hi"}],
+            "taskSpec": {
+                "results": [{"name": "digest"}],
+                "steps": [{"name": "say", "image": "busybox", "script": "echo $(params.message) $HOME\n"}],
+            },
+        }}),
+    );
+}
+
+#[test]
+fn three_steps_with_everything() {
+    snapshot(
+        "three-steps",
+        &json!({
+            "metadata": {"labels": {"l": "v"}, "annotations": {"a": "b", "tektite.dev/log-level": "debug"}},
+            "spec": {
+                "timeout": "10m",
+                "workspaces": [{"name": "source", "persistentVolumeClaim": {"claimName": "c"}, "subPath": "d"}],
+                "computeResources": {"requests": {"memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+                "podTemplate": {
+                    "serviceAccountName": "builder",
+                    "nodeSelector": {"disktype": "ssd"},
+                    "env": [{"name": "LOG", "value": "debug"}],
+                    "securityContext": {"runAsNonRoot": true, "runAsUser": 1001, "fsGroup": 1001},
+                },
+                "taskSpec": {
+                    "stepTemplate": {"env": [{"name": "T", "value": "t"}]},
+                    "steps": [
+                        {"image": "a", "command": ["c", "1"], "args": ["2"], "workingDir": "rel/dir"},
+                        {"name": "b", "image": "b", "script": "\n #!/usr/bin/env python3\nprint('$x')",
+                            "args": ["x"], "workingDir": "$(workspaces.source.path)/src", "onError": "continue"},
+                        {"name": "c", "image": "c", "command": ["d"], "timeout": "90s", "workingDir": "/home/me",
+                            "results": [{"name": "r"}]},
+                    ],
+                },
+            },
+        }),
+    );
+}
+
+#[test]
+fn own_mounts_win_over_implicit_ones() {
+    let pod = tree(
+        &built(
+            json!({"spec": {"taskSpec": {
+                "volumes": [{"name": "v", "emptyDir": {}}],
+                "steps": [{"image": "i", "command": ["c"], "volumeMounts": [
+                    {"name": "v", "mountPath": "/workspace/"}, {"name": "v", "mountPath": "/tekton/home"}]}],
+            }}}),
+            Delivery::InitContainer,
+        )
+        .unwrap(),
+    );
+    let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array().unwrap();
+    let of = |name: &str| mounts.iter().filter(|mount| mount["name"] == name).count();
+    assert_eq!(
+        (
+            of("v"),
+            of("tekton-internal-workspace"),
+            of("tekton-internal-home")
+        ),
+        (2, 0, 0)
+    );
+}
+
+#[test]
+fn working_directories_are_made_where_that_is_possible() {
+    for (working_dir, at, sub_path) in [
+        ("a/b", "/workspace/a/b", Some("a/b")),
+        ("/workspace/x/", "/workspace/x/", Some("x")),
+        ("/workspace", "/workspace", None),
+        ("/home/me", "/home/me", None),
+        ("/workspace/ro/x", "/workspace/ro/x", None),
+        ("/workspace/data/x", "/workspace/data/x", Some("d/x")),
+        ("../..", "/", None),
+    ] {
+        let pod = tree(
+            &built(
+                json!({"spec": {
+                    "workspaces": [
+                        {"name": "ro", "configMap": {"name": "c"}},
+                        {"name": "data", "emptyDir": {}, "subPath": "d"},
+                    ],
+                    "taskSpec": {"steps": [{"image": "i", "command": ["c"], "workingDir": working_dir}]},
+                }}),
+                Delivery::ImageVolume,
+            )
+            .unwrap(),
+        );
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(container["workingDir"], at, "{working_dir}");
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let made = mounts
+            .iter()
+            .find(|mount| mount["mountPath"] == at.trim_end_matches('/'));
+        let made = made.and_then(|mount| mount["subPath"].as_str());
+        assert_eq!(made, sub_path, "{working_dir}");
+    }
+}
+
+#[test]
+fn deadlines() {
+    for (timeout, seconds) in [
+        ("0", 2_147_483_647),
+        ("1h", 5400),
+        ("10s", 15),
+        ("1ms", 1),
+        ("1000000h", 2_147_483_647),
+    ] {
+        assert_eq!(deadline(timeout.parse().unwrap()), seconds, "{timeout}");
+    }
+}
+
+#[test]
+fn a_root_pod_does_not_make_our_container_root() {
+    let run = |user: i64| {
+        json!({"spec": {
+            "podTemplate": {"securityContext": {"runAsUser": user}},
+            "taskSpec": {"steps": [{"image": "i", "command": ["c"]}]},
+        }})
+    };
+    let user = |user| {
+        let pod = tree(&built(run(user), Delivery::InitContainer).unwrap());
+        pod["spec"]["initContainers"][0]["securityContext"]["runAsUser"].as_i64()
+    };
+    assert_eq!((user(0), user(1001)), (Some(65_532), None));
+}
+
+#[test]
+fn an_explicit_account_beats_the_templates() {
+    for (own, account) in [("own", "own"), ("", "template"), ("default", "template")] {
+        let pod = built(
+            json!({"spec": {
+                "serviceAccountName": own,
+                "podTemplate": {"serviceAccountName": "template"},
+                "taskSpec": {"steps": [{"image": "i", "command": ["c"]}]},
+            }}),
+            Delivery::ImageVolume,
+        );
+        assert_eq!(tree(&pod.unwrap())["spec"]["serviceAccountName"], account);
+    }
+}
+
+#[test]
+fn what_cannot_be_built_says_why() {
+    for (spec, text) in [
+        (json!({"steps": []}), "no steps specified"),
+        (
+            json!({"steps": [{"image": "i"}]}),
+            "steps[0] has neither command nor script",
+        ),
+        (
+            json!({"steps": [{"image": "i", "command": ["c"], "onError": "x"}]}),
+            "task step onError must be",
+        ),
+        (
+            json!({"steps": [{"image": "i", "script": "a\u{0}b"}]}),
+            "steps[0].script contains a NUL",
+        ),
+        (
+            json!({"steps": [{"image": "i", "script": "#!win\nx"}]}),
+            "steps[0].script with #!win is not supported",
+        ),
+        (
+            json!({"steps": [{"image": "i", "script": "x".repeat(600_000)}]}),
+            "the scripts of this run have 600000 bytes together (steps[0]: 600000)",
+        ),
+        (
+            json!({"steps": [{"image": "i", "command": ["c"]}], "volumes":
+                [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}]}),
+            "multiple volumes with same name \"v\"",
+        ),
+        (
+            json!({"steps": [{"image": "i", "command": ["c"]}], "sidecars": [{}]}),
+            "sidecars is not supported",
+        ),
+    ] {
+        let error = built(json!({"spec": {"taskSpec": spec}}), Delivery::ImageVolume).unwrap_err();
+        assert!(error.to_string().starts_with(text), "{error}");
+    }
+}

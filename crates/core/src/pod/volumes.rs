@@ -1,0 +1,231 @@
+//! The Pod's volumes, and where a step's container mounts them (runtime.md 1.4).
+
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, ImageVolumeSource,
+    ObjectFieldSelector, Volume, VolumeMount,
+};
+use tektite_api::{Step, TaskSpec, labels};
+use tektite_protocol::paths;
+
+use super::{BuildError, delivery::Scripts};
+use crate::{delivery::Delivery, lifecycle::DeliverySettings};
+
+pub(super) const BIN: &str = "tekton-internal-bin";
+pub(super) const STEPS: &str = "tekton-internal-steps";
+pub(super) const SCRIPTS: &str = "tekton-internal-scripts";
+const WORKSPACE: &str = "tekton-internal-workspace";
+const HOME: &str = "tekton-internal-home";
+const RESULTS: &str = "tekton-internal-results";
+const ARTIFACTS: &str = "tekton-internal-artifacts";
+const DOWNWARD: &str = "tekton-internal-downward";
+
+fn run_volume(index: usize) -> String {
+    format!("tekton-internal-run-{index}")
+}
+
+fn empty_dir(name: impl Into<String>) -> Volume {
+    Volume {
+        name: name.into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    }
+}
+
+/// Files that follow the Pod's annotations: how a running step hears that it shall stop.
+fn downward() -> Volume {
+    let file = |path: &str, annotation: &str| DownwardAPIVolumeFile {
+        path: path.to_owned(),
+        field_ref: Some(ObjectFieldSelector {
+            field_path: format!("metadata.annotations['{annotation}']"),
+            ..ObjectFieldSelector::default()
+        }),
+        ..DownwardAPIVolumeFile::default()
+    };
+    Volume {
+        name: DOWNWARD.to_owned(),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![file("ready", labels::READY), file("cancel", labels::CANCEL)]),
+            ..DownwardAPIVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// All volumes in their order: ours, then the Task's, the workspaces' and the podTemplate's.
+pub(super) fn all(
+    spec: &TaskSpec,
+    scripts: &Scripts,
+    settings: DeliverySettings<'_>,
+    others: Vec<Volume>,
+) -> Result<Vec<Volume>, BuildError> {
+    let mut volumes: Vec<Volume> = [WORKSPACE, HOME, RESULTS, STEPS, ARTIFACTS].map(empty_dir).into();
+    if scripts.any() {
+        volumes.push(empty_dir(SCRIPTS));
+    }
+    volumes.push(match settings.form {
+        Delivery::InitContainer => empty_dir(BIN),
+        Delivery::ImageVolume => Volume {
+            name: BIN.to_owned(),
+            image: Some(ImageVolumeSource {
+                reference: Some(settings.image.to_owned()),
+                pull_policy: Some(settings.pull_policy.to_owned()),
+            }),
+            ..Volume::default()
+        },
+    });
+    volumes.push(downward());
+    volumes.extend((0..spec.steps.len()).map(|index| empty_dir(run_volume(index))));
+    volumes.extend(others);
+    for (index, volume) in volumes.iter().enumerate() {
+        if volumes[..index].iter().any(|known| known.name == volume.name) {
+            return Err(BuildError::VolumeTwice {
+                name: volume.name.clone(),
+                index,
+            });
+        }
+    }
+    Ok(volumes)
+}
+
+/// A path without doubled, trailing or `.` parts, `..` followed; always absolute.
+pub(super) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// The mounts of step `index`: its own, the engine's where the step has nothing at that path, and
+/// one for its working directory where that has to be made.
+pub(super) fn mounts(
+    step: &Step,
+    index: usize,
+    steps: usize,
+    scripts: &Scripts,
+    form: Delivery,
+    others: &[Volume],
+) -> Vec<VolumeMount> {
+    let mut mounts = step.volume_mounts.clone();
+    let read_only = |yes: bool| yes.then_some(true);
+    let engine = |name: &str, path: &str, writable: bool| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only(!writable),
+        ..VolumeMount::default()
+    };
+    // Without an init container a step puts its own script in place.
+    let by_itself = form == Delivery::ImageVolume;
+    if scripts.of(index).is_some() {
+        mounts.push(engine(SCRIPTS, paths::SCRIPTS_DIR, by_itself));
+    }
+    mounts.push(engine(DOWNWARD, paths::DOWNWARD_DIR, false));
+    for other in 0..steps {
+        mounts.push(engine(&run_volume(other), &paths::run_dir(other), other == index));
+    }
+    let mut implicit = vec![
+        engine(BIN, paths::BIN_DIR, false),
+        engine(WORKSPACE, paths::WORKSPACE_DIR, true),
+        engine(HOME, paths::HOME_DIR, true),
+        engine(RESULTS, paths::RESULTS_DIR, true),
+        engine(STEPS, paths::STEPS_DIR, false),
+        engine(ARTIFACTS, paths::ARTIFACTS_DIR, true),
+    ];
+    if by_itself {
+        implicit.push(engine(STEPS, paths::STEP_LINKS_DIR, true));
+    }
+    for mount in implicit {
+        if mounts
+            .iter()
+            .all(|known| clean(&known.mount_path) != mount.mount_path)
+        {
+            mounts.push(mount);
+        }
+    }
+    let directory = working_dir(step).and_then(|directory| working_dir_mount(&directory, &mounts, others));
+    mounts.extend(directory);
+    mounts
+}
+
+/// Where a step works, as the container runtime takes it: relative ones lie below `/workspace`.
+pub(super) fn working_dir(step: &Step) -> Option<String> {
+    match step.working_dir.as_str() {
+        "" => None,
+        absolute if absolute.starts_with('/') => Some(absolute.to_owned()),
+        relative => Some(clean(&format!("{}/{relative}", paths::WORKSPACE_DIR))),
+    }
+}
+
+/// A mount of the working directory itself, from the volume that covers it.
+///
+/// The kubelet makes a missing `subPath` with the permissions of the volume's root, so that the
+/// step's user can work there; a directory that the container runtime makes belongs to root.
+fn working_dir_mount(directory: &str, mounts: &[VolumeMount], others: &[Volume]) -> Option<VolumeMount> {
+    let directory = clean(directory);
+    let covering = mounts
+        .iter()
+        .filter_map(|mount| {
+            let at = clean(&mount.mount_path);
+            let below = directory.strip_prefix(at.as_str())?.strip_prefix('/')?.to_owned();
+            Some((at.len(), mount, below))
+        })
+        .max_by_key(|(depth, ..)| *depth);
+    let (_, mount, below) = covering?;
+    if mount.read_only == Some(true) || mount.sub_path_expr.is_some() || !can_hold_directories(mount, others)
+    {
+        return None;
+    }
+    if mounts.iter().any(|known| clean(&known.mount_path) == directory) {
+        return None;
+    }
+    let sub_path = match mount.sub_path.as_deref() {
+        Some(own) if !own.is_empty() => format!("{}/{below}", own.trim_end_matches('/')),
+        _ => below,
+    };
+    Some(VolumeMount {
+        name: mount.name.clone(),
+        mount_path: directory,
+        sub_path: Some(sub_path),
+        ..VolumeMount::default()
+    })
+}
+
+/// Whether the kubelet can make a directory in the mount's volume.
+fn can_hold_directories(mount: &VolumeMount, others: &[Volume]) -> bool {
+    match others.iter().find(|volume| volume.name == mount.name) {
+        // One of ours; only the scratch directories are mounted writable.
+        None => mount.name == WORKSPACE || mount.name == HOME,
+        Some(volume) => {
+            volume.empty_dir.is_some()
+                || volume.ephemeral.is_some()
+                || volume.host_path.is_some()
+                || volume
+                    .persistent_volume_claim
+                    .as_ref()
+                    .is_some_and(|claim| claim.read_only != Some(true))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned() {
+        for (path, cleaned) in [
+            ("/a//b/", "/a/b"),
+            ("/a/./b/../c", "/a/c"),
+            ("/", "/"),
+            ("/../x", "/x"),
+        ] {
+            assert_eq!(clean(path), cleaned);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Substitute: variables in a spec become values (api.md section 4).
+//!
+//! Variables come in stages, each a pass over the whole spec: parameters, contexts, step results'
+//! paths, results' paths, exit codes, workspaces. A value that a stage brings in is seen by the
+//! later ones, never by its own.
+
+mod fields;
+mod stages;
+
+use std::collections::BTreeMap;
+
+pub use fields::{pod_template, workspace_binding};
+pub use stages::{BoundVolume, Context, binding_variables, task_spec_stages};
+use tektite_api::ParamValue;
+
+/// What the names between `$(` and `)` stand for, in one stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Variables {
+    strings: BTreeMap<String, String>,
+    arrays: BTreeMap<String, Vec<String>>,
+}
+
+impl Variables {
+    /// A name for a text.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.strings.insert(name.into(), value.into());
+    }
+
+    /// A parameter under all the ways to write it.
+    pub fn set_param(&mut self, name: &str, value: &ParamValue) {
+        for form in param_forms(name) {
+            match value {
+                ParamValue::String(text) => self.set(form, text),
+                ParamValue::Array(items) => {
+                    for (index, item) in items.iter().enumerate() {
+                        self.set(format!("{form}[{index}]"), item);
+                    }
+                    self.arrays.insert(form, items.clone());
+                }
+                ParamValue::Object(_) => {}
+            }
+        }
+        if let ParamValue::Object(map) = value {
+            for (key, text) in map {
+                self.set(format!("params.{name}.{key}"), text);
+            }
+        }
+    }
+
+    fn array(&self, name: &str) -> Option<&[String]> {
+        self.arrays
+            .get(name.strip_suffix("[*]").unwrap_or(name))
+            .map(Vec::as_slice)
+    }
+
+    /// The list that `text` stands for when it is nothing but one variable.
+    fn whole_array(&self, text: &str) -> Option<&[String]> {
+        self.array(text.strip_prefix("$(")?.strip_suffix(')')?)
+    }
+
+    /// Replaces every known variable in `text`, once, from left to right. Everything else stays.
+    pub fn apply(&self, text: &mut String) {
+        if !text.contains("$(") {
+            return;
+        }
+        let mut replaced = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some(start) = rest.find("$(") {
+            let (before, from) = rest.split_at(start);
+            replaced.push_str(before);
+            // The name ends at the first `)` that makes it a known one: names may hold anything.
+            let known = from
+                .match_indices(')')
+                .take(4)
+                .find_map(|(end, _)| Some((end, self.strings.get(&from[2..end])?)));
+            match known {
+                Some((end, value)) => {
+                    replaced.push_str(value);
+                    rest = &from[end + 1..];
+                }
+                None => {
+                    replaced.push_str("$(");
+                    rest = &from[2..];
+                }
+            }
+        }
+        replaced.push_str(rest);
+        *text = replaced;
+    }
+
+    /// Replaces in a list; an element that is one list variable becomes that list's elements.
+    pub fn apply_list(&self, list: &mut Vec<String>) {
+        if !list.iter().any(|item| item.contains("$(")) {
+            return;
+        }
+        let mut replaced = Vec::with_capacity(list.len());
+        for mut item in list.drain(..) {
+            match self.whole_array(&item) {
+                Some(items) => replaced.extend_from_slice(items),
+                None => {
+                    self.apply(&mut item);
+                    replaced.push(item);
+                }
+            }
+        }
+        *list = replaced;
+    }
+}
+
+fn param_forms(name: &str) -> [String; 4] {
+    [
+        format!("params.{name}"),
+        format!("params[\"{name}\"]"),
+        format!("params['{name}']"),
+        format!("inputs.params.{name}"),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The stages in their order, and what each knows (api.md 4.2).
+
+use std::collections::BTreeMap;
+
+use tektite_api::{ParamValue, TaskSpec, WorkspaceBinding};
+use tektite_protocol::paths;
+
+use super::{
+    Variables,
+    fields::{self, Own},
+};
+use crate::names;
+
+/// What is known about the run itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The TaskRun's name.
+    pub run_name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its UID.
+    pub uid: &'a str,
+    /// The Task's name; the TaskRun's for an inline spec.
+    pub task_name: &'a str,
+    /// How many attempts came before this one.
+    pub retry_count: usize,
+}
+
+/// A binding with the Pod's volume for it.
+#[derive(Clone, Debug)]
+pub struct BoundVolume<'a> {
+    /// What is bound.
+    pub binding: &'a WorkspaceBinding,
+    /// The volume's name.
+    pub volume: &'a str,
+}
+
+/// The variables that bindings and podTemplates take: parameters only.
+pub fn binding_variables(params: &BTreeMap<String, ParamValue>) -> Variables {
+    let mut variables = Variables::default();
+    for (name, value) in params {
+        variables.set_param(name, value);
+    }
+    variables
+}
+
+/// Replaces everything in `spec` that the controller knows.
+pub fn task_spec_stages(
+    spec: &mut TaskSpec,
+    params: &BTreeMap<String, ParamValue>,
+    context: Context<'_>,
+    bound: &[BoundVolume<'_>],
+) {
+    let none = Own::default();
+    fields::task_spec(spec, &binding_variables(params), &none);
+    fields::task_spec(spec, &contexts(context), &none);
+    let own = step_results(spec);
+    fields::task_spec(spec, &task_results(spec), &own);
+    fields::task_spec(spec, &exit_codes(spec), &none);
+    let (common, own) = workspaces(spec, bound);
+    fields::task_spec(spec, &common, &own);
+}
+
+fn contexts(context: Context<'_>) -> Variables {
+    let mut variables = Variables::default();
+    variables.set("context.taskRun.name", context.run_name);
+    variables.set("context.taskRun.namespace", context.namespace);
+    variables.set("context.taskRun.uid", context.uid);
+    variables.set("context.task.name", context.task_name);
+    variables.set("context.task.retry-count", context.retry_count.to_string());
+    variables
+}
+
+fn path_forms(variables: &mut Variables, base: &str, name: &str, path: &str) {
+    for form in [
+        format!("{base}.{name}.path"),
+        format!("{base}[\"{name}\"].path"),
+        format!("{base}['{name}'].path"),
+    ] {
+        variables.set(form, path);
+    }
+}
+
+fn step_results(spec: &TaskSpec) -> Own {
+    let each = spec.steps.iter().enumerate().map(|(index, step)| {
+        let base = names::step_base(step, index);
+        let mut variables = Variables::default();
+        for result in &step.results {
+            let path = paths::step_result(&base, &result.name);
+            path_forms(&mut variables, "step.results", &result.name, &path);
+        }
+        let artifacts = format!("{}/{base}/artifacts/provenance.json", paths::STEPS_DIR);
+        variables.set("step.artifacts.path", artifacts);
+        variables.set(
+            "artifacts.path",
+            format!("{}/provenance.json", paths::ARTIFACTS_DIR),
+        );
+        variables
+    });
+    Own {
+        steps: each.collect(),
+        sidecars: Vec::new(),
+    }
+}
+
+fn task_results(spec: &TaskSpec) -> Variables {
+    let mut variables = Variables::default();
+    for result in &spec.results {
+        path_forms(
+            &mut variables,
+            "results",
+            &result.name,
+            &paths::task_result(&result.name),
+        );
+    }
+    variables
+}
+
+fn exit_codes(spec: &TaskSpec) -> Variables {
+    let mut variables = Variables::default();
+    for (index, step) in spec.steps.iter().enumerate() {
+        let base = names::step_base(step, index);
+        variables.set(
+            format!("steps.{base}.exitCode.path"),
+            format!("{}/{base}/exitCode", paths::STEPS_DIR),
+        );
+    }
+    variables
+}
+
+/// Common variables, and per container the paths of workspaces that it mounts elsewhere.
+fn workspaces(spec: &TaskSpec, bound: &[BoundVolume<'_>]) -> (Variables, Own) {
+    let mut common = Variables::default();
+    for declaration in &spec.workspaces {
+        let name = &declaration.name;
+        let is_bound = bound.iter().any(|volume| volume.binding.name == *name);
+        let here = is_bound || !declaration.optional;
+        common.set(format!("workspaces.{name}.bound"), here.to_string());
+        let path = if here { declaration.path() } else { String::new() };
+        common.set(format!("workspaces.{name}.path"), path);
+        common.set(format!("workspaces.{name}.volume"), "");
+        common.set(format!("workspaces.{name}.claim"), "");
+    }
+    for BoundVolume { binding, volume } in bound {
+        let claim = binding
+            .persistent_volume_claim
+            .as_ref()
+            .map_or("", |claim| claim.claim_name.as_str());
+        common.set(format!("workspaces.{}.volume", binding.name), *volume);
+        common.set(format!("workspaces.{}.claim", binding.name), claim);
+    }
+    let steps = spec
+        .steps
+        .iter()
+        .map(|step| usage_paths(&step.workspaces))
+        .collect();
+    let sidecars = spec
+        .sidecars
+        .iter()
+        .map(|sidecar| usage_paths(&sidecar.workspaces))
+        .collect();
+    (common, Own { steps, sidecars })
+}
+
+fn usage_paths(usages: &[tektite_api::WorkspaceUsage]) -> Variables {
+    let mut variables = Variables::default();
+    for usage in usages.iter().filter(|usage| !usage.mount_path.is_empty()) {
+        variables.set(format!("workspaces.{}.path", usage.name), &usage.mount_path);
+    }
+    variables
+}
