@@ -134,13 +134,13 @@ impl Defaults {
             defaults.timeout = GoDuration::from_secs(minutes.saturating_mul(60));
         }
         if let Some(value) = get("default-service-account") {
-            defaults.service_account = value.to_owned();
+            value.clone_into(&mut defaults.service_account);
         }
         if let Some(value) = get("default-managed-by-label-value") {
-            defaults.managed_by = value.to_owned();
+            value.clone_into(&mut defaults.managed_by);
         }
         if let Some(value) = get("default-resolver-type") {
-            defaults.resolver_type = value.to_owned();
+            value.clone_into(&mut defaults.resolver_type);
         }
         if let Some(value) = get("default-forbidden-env") {
             defaults.forbidden_env = value

@@ -158,7 +158,7 @@ mod tests {
             ..old.clone()
         };
         let auto = DeliveryMode::Auto;
-        assert_eq!(auto.choose(&[good.clone()]), Delivery::ImageVolume);
+        assert_eq!(auto.choose(std::slice::from_ref(&good)), Delivery::ImageVolume);
         assert_eq!(auto.choose(&[good.clone(), cordoned]), Delivery::ImageVolume);
         assert_eq!(auto.choose(&[good, old.clone()]), Delivery::InitContainer);
         assert_eq!(auto.choose(&[]), Delivery::InitContainer);

@@ -80,9 +80,11 @@ fn decide(gathered: &Gathered<'_>, plan: &mut Plan) {
     let prepared = match prepare::prepare(gathered) {
         Ok(prepared) => prepared,
         Err(error) => {
-            return match error.is_users() {
-                true => condition::user_error(&mut plan.status, error.reason(), error, now),
-                false => condition::failed(&mut plan.status, error.reason(), error.to_string(), now),
+            let reason = error.reason();
+            return if error.is_users() {
+                condition::user_error(&mut plan.status, reason, error, now);
+            } else {
+                condition::failed(&mut plan.status, reason, error.to_string(), now);
             };
         }
     };

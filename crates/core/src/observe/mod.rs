@@ -103,7 +103,7 @@ fn is_complete(steps: &[steps::StepView<'_>], pod: &PodView) -> bool {
 }
 
 fn complete(subject: Subject<'_>, pod: &PodView, steps: &[steps::StepView<'_>], status: &mut TaskRunStatus) {
-    let step_failed = steps.iter().any(|step| step.failed());
+    let step_failed = steps.iter().any(steps::StepView::failed);
     if pod.phase() == Phase::Failed || step_failed {
         let (reason, message) = failure::explain(pod, steps);
         condition::failed(status, reason, message, subject.now);

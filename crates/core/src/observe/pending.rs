@@ -11,7 +11,7 @@ use super::Subject;
 use crate::{pod_view::PodView, reason::Reason};
 
 /// How long something that may heal by itself is waited for.
-pub const GRACE: Duration = Duration::from_secs(120);
+pub const GRACE: Duration = Duration::from_mins(2);
 
 /// What to make of a Pod that is not complete.
 pub(super) enum Verdict {

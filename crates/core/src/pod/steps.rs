@@ -1,6 +1,6 @@
 //! Step containers: the step's own container with our entrypoint before its command (runtime.md 1.7).
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
+use k8s_openapi::api::core::v1::{Container, EnvVar, ResourceRequirements, Volume};
 use tektite_api::{Step, TaskSpec};
 use tektite_protocol::{
     flags::{LogLevel, OnError, StepFlags},
@@ -60,7 +60,7 @@ fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, 
         working_dir: volumes::working_dir(step),
         env: Some(env).filter(|env| !env.is_empty()),
         env_from: Some(step.env_from.clone()).filter(|sources| !sources.is_empty()),
-        resources: Some(resources.clone()).filter(|resources| *resources != Default::default()),
+        resources: Some(resources.clone()).filter(|resources| *resources != ResourceRequirements::default()),
         volume_mounts: Some(mounts),
         volume_devices: Some(step.volume_devices.clone()).filter(|devices| !devices.is_empty()),
         security_context: step.security_context.clone(),
@@ -114,6 +114,5 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
         script: script.filter(|_| by_itself).cloned(),
         entrypoint,
         args,
-        ..StepFlags::default()
     })
 }
