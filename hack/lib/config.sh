@@ -163,21 +163,28 @@ serializeImagePulls: false
 tlsCertFile: $PKI/kubelet.crt
 tlsPrivateKeyFile: $PKI/kubelet.key
 K
-  # No forwarding: a name from outside does not exist.
+  # No forwarding: a name from outside does not exist. It has a block of its own, since CoreDNS asks
+  # its template before the other plugins of a block.
   cat >"$c/Corefile" <<K
-.:53 {
+cluster.local in-addr.arpa ip6.arpa {
     bind $NODE_IP
     errors
     ready 127.0.0.1:8181
-    hosts {
-        $NODE_IP registry.local
-        fallthrough
-    }
     kubernetes cluster.local in-addr.arpa ip6.arpa {
         kubeconfig $ADMIN
         pods insecure
-        fallthrough in-addr.arpa ip6.arpa
     }
+}
+registry.local {
+    bind $NODE_IP
+    errors
+    hosts {
+        $NODE_IP registry.local
+    }
+}
+. {
+    bind $NODE_IP
+    errors
     template ANY ANY {
         rcode NXDOMAIN
     }
