@@ -90,6 +90,17 @@ programs() {
   # helm reports the version of its own module by itself; kwok's is a constant.
   program helm helm helm.sh/helm/v4/cmd/helm
   program kwok kwok sigs.k8s.io/kwok/cmd/kwok
+  [ "$BIN/kwok.yaml" -nt "$BIN/.kwok.stamp" ] || kwok_stages
+}
+
+# kwok does nothing without stages: those that its own module has for a node that lives and for Pods
+# that run at once (and end, if a Job owns them).
+kwok_stages() {
+  local module stage
+  module=$(cd "$MODULES/kwok" && GOFLAGS='' go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)
+  for stage in "$module"/kustomize/stage/{node/fast,node/heartbeat-with-lease,pod/fast}/{node,pod}-*.yaml; do
+    [ ! -f "$stage" ] || { echo ---; cat "$stage"; }
+  done >"$BIN/kwok.yaml"
 }
 
 build() {

@@ -37,15 +37,19 @@ wait_for() {
   done
 }
 
-# One writer at a time: two builds would fight over the cache, two `up` over the same names. The
-# lock's file stays in the cache, since a lock must outlive what it guards.
+# One writer at a time: two builds would fight over the cache, two `up` over the same names. `down`
+# removes its lock's file, so whoever waited for that one has to look again.
 lock() { # name
+  local file=$TEKTITE_CACHE/locks/$1
   mkdir -p "$TEKTITE_CACHE/locks"
-  exec 9>"$TEKTITE_CACHE/locks/$1"
-  flock -n 9 || {
-    say "waiting for another hack/cluster to finish ($1)"
-    flock 9
-  }
+  while :; do
+    exec 9>"$file"
+    flock -n 9 || {
+      say "waiting for another hack/cluster to finish ($1)"
+      flock 9
+    }
+    [ ! "$file" -ef /dev/fd/9 ] || return 0
+  done
 }
 unlock() { exec 9>&-; }
 

@@ -3,11 +3,13 @@
 # and start one of them, and starts again what has ended by itself.
 
 COMPONENTS=(etcd containerd registry registry-proxy apiserver controller-manager scheduler proxy kubelet coredns provisioner)
+# Not from the start.
+OPTIONAL=(kwok)
 declare -A running=()
 
 # The command of a component, in the array `command`.
 command_of() {
-  local c=$STATE/config args
+  local c=$STATE/config args=()
   case $1 in
   etcd)
     # No fsync: right for a cluster that ends with its tests.
@@ -34,10 +36,12 @@ command_of() {
     command+=("${args[@]}")
     ;;
   controller-manager)
+    # Its own limit would have it spend 5 s on the accounts of its controllers.
     command=(kube controller-manager --kubeconfig="$PKI/controller-manager.conf" --leader-elect=false --bind-address=127.0.0.1
       --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" --use-service-account-credentials
       --cluster-cidr="$POD_CIDR" --allocate-node-cidrs=false
-      --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key")
+      --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key"
+      --kube-api-qps=500 --kube-api-burst=1000)
     ;;
   scheduler) command=(kube scheduler --kubeconfig="$PKI/scheduler.conf" --leader-elect=false --bind-address=127.0.0.1) ;;
   proxy)
@@ -52,6 +56,12 @@ command_of() {
     ;;
   coredns) command=(coredns -conf "$c/Corefile") ;;
   provisioner) command=(provisioner -kubeconfig "$ADMIN" -root "$STATE/volumes" -node "$NODE") ;;
+  kwok)
+    command=(kwok --kubeconfig="$ADMIN" --config="$BIN/kwok.yaml" --manage-all-nodes=false
+      --node-lease-duration-seconds=40 --server-address=127.0.0.1:10247
+      --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake)
+    [ ! -f "$c/stages.yaml" ] || command+=(--config="$c/stages.yaml")
+    ;;
   *) return 1 ;;
   esac
 }
@@ -70,6 +80,7 @@ healthy() {
   proxy) "${get[@]}" http://127.0.0.1:10256/healthz ;;
   kubelet) "${get[@]}" http://127.0.0.1:10248/healthz ;;
   coredns) "${get[@]}" http://127.0.0.1:8181/ready ;;
+  kwok) "${get[@]}" http://127.0.0.1:10247/healthz ;;
   provisioner) kill -0 "$(cat "$STATE/pids/provisioner")" ;;
   *) return 1 ;;
   esac
@@ -107,7 +118,8 @@ stop() { # component, signal
   : >"$STATE/pids/$1"
   [ -n "$pid" ] || return 0
   kill "-$2" "$pid" 2>/dev/null || return 0
-  for ((i = 0; i < 100; i++)); do
+  # The API server and etcd would wait much longer for their clients' watches to end.
+  for ((i = 0; i < 20; i++)); do
     kill -0 "$pid" 2>/dev/null || return 0
     sleep .1
   done
@@ -127,7 +139,7 @@ node() {
     if read -r -t 1 -u 3 action name signal; then
       [ "$action" = start ] || stop "$name" "$signal"
       [ "$action" = stop ] || [ -n "${running[$name]:-}" ] || start "$name"
-      echo "$action $name" >>"$STATE/log/node.log"
+      echo "$action $name"
     fi
     for c in "${!running[@]}"; do
       kill -0 "${running[$c]}" 2>/dev/null || {
