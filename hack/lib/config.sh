@@ -141,6 +141,8 @@ K
     "routes": [{"dst": "0.0.0.0/0"}], "dataDir": "/run/ipam"}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 K
+  # An image that was pulled under one name may be loaded or tagged under others; the kubelet would
+  # otherwise insist on pulling those too.
   cat >"$c/kubelet.yaml" <<K
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -155,6 +157,7 @@ clusterDomain: cluster.local
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 failSwapOn: false
+imagePullCredentialsVerificationPolicy: NeverVerify
 imageGCHighThresholdPercent: 100
 maxPods: 250
 podLogsDir: $STATE/log/pods

@@ -18,7 +18,7 @@ library/alpine busybox
 library/debian debian
 library/ubuntu debian
 library/bash debian
-private/busybox busybox
+private/busybox private
 K
 }
 
@@ -51,6 +51,12 @@ busybox_rootfs() {
   printf '%s\n' root:x:0: nogroup:x:65534: >"$1/etc/group"
 }
 
+# Not quite busybox, so that a pull has something to fetch that the node does not have yet.
+private_rootfs() {
+  busybox_rootfs "$1"
+  echo private >"$1/etc/issue"
+}
+
 debian_rootfs() {
   local codename mirror
   codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -66,7 +72,7 @@ debian_rootfs() {
 # image NAME REFERENCE COMMAND
 image() {
   local name=$1 reference=$2 command=$3 stamp work start=$SECONDS container
-  stamp=$( (declare -f "$name"_rootfs image; echo "$reference $command $DEBIAN_PACKAGES"; [ "$name" != pause ] || cat "$BIN/.pause.stamp") | sha256sum)
+  stamp=$( (declare -f "$name"_rootfs busybox_rootfs image; echo "$reference $command $DEBIAN_PACKAGES"; [ "$name" != pause ] || cat "$BIN/.pause.stamp") | sha256sum)
   [ -f "$IMAGES/$name.tar" ] && [ "$(cat "$IMAGES/$name.stamp" 2>/dev/null)" = "$stamp" ] && return
   need_root "making images"
   say "making image $name"
@@ -139,8 +145,10 @@ registry_storage() {
 
 images() {
   mkdir -p "$IMAGES"
+  rm -rf "$IMAGES"/.[a-z]* # what an attempt that failed left
   image pause localhost/pause:1 /pause
   image busybox docker.io/library/busybox:latest sh
+  image private registry.local:5000/private/busybox:latest sh
   image debian docker.io/library/debian:latest bash
   registry_storage
 }

@@ -137,9 +137,13 @@ node() {
   for c in "${COMPONENTS[@]:5}"; do start "$c"; done
   while :; do
     if read -r -t 1 -u 3 action name signal; then
+      if [ "$action" = answer ]; then
+        echo "$name" >"$STATE/answer"
+        continue
+      fi
+      echo "$action $name"
       [ "$action" = start ] || stop "$name" "$signal"
       [ "$action" = stop ] || [ -n "${running[$name]:-}" ] || start "$name"
-      echo "$action $name"
     fi
     for c in "${!running[@]}"; do
       kill -0 "${running[$c]}" 2>/dev/null || {
