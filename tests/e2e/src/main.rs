@@ -1,2 +1,31 @@
-//! Empty for now.
-fn main() {}
+//! Runs the cases under `tests/cases` on a real cluster, and the benchmarks beside bare Pods.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::Parser as _;
+
+mod attempt;
+mod bench;
+mod case;
+mod check;
+mod cli;
+mod cluster;
+mod load;
+mod matcher;
+mod report;
+mod run;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let provider = rustls::crypto::ring::default_provider();
+    provider
+        .install_default()
+        .map_err(|_| anyhow!("a TLS provider is installed already"))?;
+    let well = cli::Arguments::parse().execute().await?;
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,72 @@
+//! Taking a sample.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures::StreamExt as _;
+use kube::runtime::watcher::{Config, Event, watcher};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::subjects::{Metric, Subject};
+use crate::case::text;
+use crate::check;
+use crate::cluster::Cluster;
+
+/// What one sample may take.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// Measures a subject once, with an object of that name.
+pub(crate) async fn sample(cluster: &Cluster, namespace: &str, subject: &Subject, name: &str) -> Result<f64> {
+    let mut object = subject.object.clone();
+    object["metadata"]["name"] = json!(name);
+    match subject.metric {
+        Metric::CreateToEnd => create_to_end(cluster, namespace, &object, name).await,
+    }
+}
+
+async fn create_to_end(cluster: &Cluster, namespace: &str, object: &Value, name: &str) -> Result<f64> {
+    let deadline = Instant::now() + LONGEST;
+    let fields = Config::default().fields(&format!("metadata.name={name}"));
+    let mut events = pin!(watcher(cluster.api_of(object, namespace)?, fields));
+    // The watch stands before the object is made, so that no event waits for a list.
+    let mut start = None;
+    loop {
+        let event = timeout_at(deadline, events.next())
+            .await
+            .context("not done within two minutes")?;
+        match event.context("the watch ended")?? {
+            Event::InitDone if start.is_none() => {
+                start = Some(Instant::now());
+                cluster.create(object, namespace).await?;
+            }
+            Event::Apply(seen) | Event::InitApply(seen) => {
+                let mut seen = serde_json::to_value(seen)?;
+                // The items of a list may lack their kind.
+                seen["kind"] = object["kind"].clone();
+                if let (true, Some(start)) = (succeeded(&seen)?, start) {
+                    return Ok(start.elapsed().as_secs_f64());
+                }
+            }
+            Event::Delete(_) => bail!("{name} was deleted"),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a Pod or TaskRun has succeeded; one that failed measures nothing.
+fn succeeded(object: &Value) -> Result<bool> {
+    if text(object, "/kind") == "TaskRun" {
+        if check::condition(object, "Succeeded")
+            .is_some_and(|condition| text(condition, "/status") == "False")
+        {
+            bail!("the TaskRun failed: {}", check::summary(object));
+        }
+        return Ok(check::is_done(object));
+    }
+    match text(object, "/status/phase") {
+        "Failed" => bail!("the Pod failed: {}", object["status"]),
+        phase => Ok(phase == "Succeeded"),
+    }
+}

@@ -1,0 +1,69 @@
+//! All cases, side by side.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use futures::{StreamExt as _, stream};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::attempt;
+use crate::cluster::Cluster;
+use crate::load;
+use crate::report::Reporter;
+
+/// Which cases to run, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only cases whose `area/name` contains this.
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// How many cases at a time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Where the cases are.
+    #[arg(long, default_value = "tests/cases")]
+    cases: PathBuf,
+    /// Keep the namespaces of failed cases.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the cases; whether all passed.
+pub(crate) async fn run(options: Options) -> Result<bool> {
+    let cases = load::load(&options.cases, &options.filter)?;
+    let cluster = Cluster::connect().await?;
+    until_signal(&cluster, async {
+        let mut reporter = Reporter::default();
+        let one = async |case| {
+            let start = Instant::now();
+            (
+                case,
+                attempt::run(&cluster, case, options.keep).await,
+                start.elapsed(),
+            )
+        };
+        let mut outcomes = stream::iter(&cases)
+            .map(one)
+            .buffer_unordered(options.jobs.into());
+        while let Some((case, outcome, took)) = outcomes.next().await {
+            reporter.case(case, took, &outcome);
+        }
+        Ok(reporter.end())
+    })
+    .await
+}
+
+/// Does the work unless a signal comes; then nothing is left on the cluster.
+pub(crate) async fn until_signal<T>(cluster: &Cluster, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let result = tokio::select! {
+        result = work => result,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
+    };
+    cluster.delete_namespaces().await;
+    result
+}
