@@ -49,9 +49,13 @@ program() {
   say "building $name"
   (
     cd "$folder"
-    CGO_ENABLED=$cgo GOFLAGS='' nice -n 5 go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$BIN/.$name.new" "$package"
+    export CGO_ENABLED=$cgo GOFLAGS=''
+    exec nice -n 5 go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$BIN/.$name.new" "$package"
   ) >"$log" 2>&1 9>&- &
   pid=$!
+  # A job in the background would not notice that somebody gave up.
+  # shellcheck disable=SC2064 # this very number
+  trap "kill $pid 2>/dev/null || true" EXIT
   while kill -0 $pid 2>/dev/null; do
     sleep 1
     [ $(((SECONDS - start) % 30)) != 0 ] || say "  $name: $((SECONDS - start)) s so far"
@@ -60,6 +64,7 @@ program() {
     cat "$log" >&2
     die "$name does not build"
   }
+  trap - EXIT
   # A rename, for a cluster that runs still executes the old file.
   mv -f "$BIN/.$name.new" "$BIN/$name"
   echo "$stamp" >"$BIN/.$name.stamp"

@@ -51,7 +51,7 @@ K
 
 check_names() {
   [[ $CLUSTER =~ ^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$ ]] || die "CLUSTER must be a short name of small letters, digits and dashes: $CLUSTER"
-  [[ $STATE == /*/* ]] || die "STATE must be an absolute path: $STATE"
+  [[ $STATE =~ ^/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$ ]] || die "STATE must be an absolute path without special characters: $STATE"
   [[ $NET =~ ^(192\.0\.2|198\.51\.100|203\.0\.113)\.[0-9]+$ && $((${NET##*.} % 4)) == 0 && ${NET##*.} -lt 256 ]] ||
     die "NET must be a /30 of a network for documentation, such as 198.51.100.4: $NET"
 }
