@@ -219,7 +219,7 @@ impl Attempt<'_> {
         let state = match last {
             None => "there was no such object".to_owned(),
             Some(object) if text(object, "/kind") == "TaskRun" => check::summary(object),
-            Some(object) => object.get("status").unwrap_or(&Value::Null).to_string(),
+            Some(object) => format!("{} is there", text(object, "/metadata/name")),
         };
         format!("after {:?}: {state}", self.case.header.timeout)
     }
@@ -443,7 +443,7 @@ fn denied(wanted: Option<&Pattern>, answer: Result<()>, path: String) -> Result<
     let Some(pattern) = wanted else {
         return answer.map(|()| None).context(path);
     };
-    let expected = format!("refused with {}", pattern.describe());
+    let expected = format!("refused: {}", pattern.describe());
     match answer {
         Ok(()) => Ok(Some(Mismatch::new(path, expected, "accepted"))),
         Err(error) => match refusal(&error) {

@@ -4,6 +4,7 @@
 //! here; an unknown key is an error.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -91,6 +92,18 @@ pub(crate) enum Need {
     Flag(String),
     /// The least version of Kubernetes, `1.31`.
     Kubernetes(String),
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind(kind) => write!(f, "the kind {kind}"),
+            Self::NodeLabel(label) => write!(f, "a node labelled {label}"),
+            Self::StorageClass(name) => write!(f, "the StorageClass {name}"),
+            Self::Flag(flag) => write!(f, "the feature flag {flag}"),
+            Self::Kubernetes(version) => write!(f, "Kubernetes {version}"),
+        }
+    }
 }
 
 /// One thing to do.

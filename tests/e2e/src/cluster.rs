@@ -219,7 +219,7 @@ impl Cluster {
                 number(&self.version) >= number(least)
             }
         };
-        Ok((!met).then(|| format!("{need:?}")))
+        Ok((!met).then(|| need.to_string()))
     }
 
     /// Creates a namespace and waits until Pods can be made in it.

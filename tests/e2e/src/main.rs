@@ -17,15 +17,21 @@ mod report;
 mod run;
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<bool> {
     let provider = rustls::crypto::ring::default_provider();
     provider
         .install_default()
         .map_err(|_| anyhow!("a TLS provider is installed already"))?;
-    let well = cli::Arguments::parse().execute().await?;
-    Ok(if well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    cli::Arguments::parse().execute().await
 }

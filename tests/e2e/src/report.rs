@@ -57,6 +57,11 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// Prints what ended the program.
+pub(crate) fn error(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+}
+
 impl Reporter {
     /// Prints the line of one case, and what there is to say about it.
     pub(crate) fn case(&mut self, case: &Case, took: Duration, outcome: &Outcome) {
@@ -207,7 +212,14 @@ async fn describe_pod(cluster: &Cluster, namespace: &str, pod: &Value, out: &mut
             .flatten()
         {
             let container = text(status, "/name");
-            let state = status.get("state").unwrap_or(&Value::Null);
+            let mut state = status.get("state").cloned().unwrap_or_default();
+            for part in state
+                .as_object_mut()
+                .into_iter()
+                .flat_map(|state| state.values_mut())
+            {
+                part.as_object_mut().map(|part| part.remove("containerID"));
+            }
             let _ = writeln!(out, "  {container}: {state}");
             if state.get("waiting").is_some() {
                 continue;
