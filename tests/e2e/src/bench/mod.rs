@@ -94,8 +94,9 @@ async fn rounds(
             (benchmark, measured)
         })
         .collect::<Vec<(Benchmark, Vec<Measured>)>>();
-    for round in 0..options.warmup + options.rounds {
-        let counts = round >= options.warmup;
+    let warmup = u32::from(options.warmup);
+    for round in 0..warmup + u32::from(options.rounds) {
+        let counts = round >= warmup;
         for (benchmark, measured) in &mut all {
             for (index, Measured { subject, samples }) in measured.iter_mut().enumerate() {
                 let name = format!("{}-{index}-{round}", benchmark.name);
@@ -108,7 +109,7 @@ async fn rounds(
             }
         }
         let title = if counts {
-            format!("round {} of {}", round - options.warmup + 1, options.rounds)
+            format!("round {} of {}", round - warmup + 1, options.rounds)
         } else {
             "warm-up".to_owned()
         };
