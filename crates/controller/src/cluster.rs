@@ -1,0 +1,266 @@
+//! Every request that we make besides watches: one method each, under a time limit, counted.
+//!
+//! What is not here, the controller's role need not allow.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::{Event, PersistentVolumeClaim, Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    core::Request,
+};
+use serde_json::json;
+use tektite_api::{Task, TaskRun, TaskRunStatus};
+use tektite_core::pod_view::PodView;
+
+use crate::{decode::prune, error::Error, metrics::Metrics, nodes::NodeView};
+
+/// The name under which the API server notes our writes.
+const MANAGER: &str = "tektite-controller";
+
+/// How long any request may take.
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// The API server, for single requests.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    metrics: Metrics,
+    limit: Duration,
+}
+
+impl Cluster {
+    /// The API server that `client` reaches.
+    pub const fn new(client: Client, metrics: Metrics, limit: Duration) -> Self {
+        Self {
+            client,
+            metrics,
+            limit,
+        }
+    }
+
+    /// The client, for watches.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Reads a Task.
+    ///
+    /// # Errors
+    /// Also that it does not exist.
+    pub async fn get_task(&self, namespace: &str, name: &str) -> Result<Task, Error> {
+        let tasks: Api<Task> = Api::namespaced(self.client(), namespace);
+        self.call("get", "Task", tasks.get(name)).await
+    }
+
+    /// Reads a Pod.
+    ///
+    /// # Errors
+    /// Also that it does not exist.
+    pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<PodView, Error> {
+        let pods: Api<PodView> = Api::namespaced(self.client(), namespace);
+        let mut pod = self.call("get", "Pod", pods.get(name)).await?;
+        prune(&mut pod.metadata);
+        Ok(pod)
+    }
+
+    /// Creates a Pod.
+    ///
+    /// # Errors
+    /// It is not known to exist afterwards.
+    pub async fn create_pod(&self, namespace: &str, pod: &Pod) -> Result<PodView, Error> {
+        let body = serialize("create", "Pod", pod)?;
+        let request = Request::new(Pod::url_path(&(), Some(namespace)))
+            .create(&post(), body)
+            .map_err(|error| api_error("create", "Pod", kube::Error::BuildRequest(error)))?;
+        // Read as the slim type: the spec, most of the answer, is what we have just sent.
+        let answer = self.client.request::<PodView>(request);
+        let mut pod = self.call("create", "Pod", answer).await?;
+        prune(&mut pod.metadata);
+        Ok(pod)
+    }
+
+    /// Deletes the Pod with this UID.
+    ///
+    /// # Errors
+    /// Also that there is none.
+    pub async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Error> {
+        let pods: Api<PodView> = Api::namespaced(self.client(), namespace);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let answer = self.call("delete", "Pod", pods.delete(name, &params)).await;
+        answer.map(|_either| ())
+    }
+
+    /// Adds an annotation to a Pod.
+    ///
+    /// # Errors
+    /// Also that there is none.
+    pub async fn annotate_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<(), Error> {
+        let pods: Api<PodView> = Api::namespaced(self.client(), namespace);
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { key: value } } }));
+        let answer = self
+            .call("patch", "Pod", pods.patch(name, &patch_params(), &patch))
+            .await;
+        answer.map(|_pod| ())
+    }
+
+    /// Creates a claim.
+    ///
+    /// # Errors
+    /// Also that it exists.
+    pub async fn create_claim(&self, namespace: &str, claim: &PersistentVolumeClaim) -> Result<(), Error> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client(), namespace);
+        let answer = self
+            .call("create", "PersistentVolumeClaim", claims.create(&post(), claim))
+            .await;
+        answer.map(|_claim| ())
+    }
+
+    /// Adds labels and annotations to a run, provided that it is still the one that is known.
+    ///
+    /// # Errors
+    /// Also that it is another one by now: a conflict.
+    pub async fn patch_run(
+        &self,
+        run: &ObjectMeta,
+        labels: &BTreeMap<&str, &str>,
+        annotations: &BTreeMap<&str, &str>,
+    ) -> Result<TaskRun, Error> {
+        let (namespace, name) = address(run);
+        let runs: Api<TaskRun> = Api::namespaced(self.client(), namespace);
+        let mut metadata = json!({ "uid": run.uid, "resourceVersion": run.resource_version });
+        for (field, entries) in [("labels", labels), ("annotations", annotations)] {
+            if !entries.is_empty() {
+                metadata[field] = json!(entries);
+            }
+        }
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        let mut run = self
+            .call("patch", "TaskRun", runs.patch(name, &patch_params(), &patch))
+            .await?;
+        prune(&mut run.metadata);
+        Ok(run)
+    }
+
+    /// Replaces the status of a run, provided that it is still the one that is known.
+    ///
+    /// # Errors
+    /// Also that it is another one by now: a conflict.
+    pub async fn put_run_status(&self, run: &ObjectMeta, status: &TaskRunStatus) -> Result<TaskRun, Error> {
+        let (namespace, name) = address(run);
+        // The API server takes nothing but the status from this body: the rest need not travel.
+        let body = json!({
+            "apiVersion": TaskRun::api_version(&()),
+            "kind": TaskRun::kind(&()),
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "uid": run.uid,
+                "resourceVersion": run.resource_version,
+            },
+            "status": status,
+        });
+        let body = serialize("update", "TaskRun", &body)?;
+        let request = Request::new(TaskRun::url_path(&(), Some(namespace)))
+            .replace_subresource("status", name, &post(), body)
+            .map_err(|error| api_error("update", "TaskRun", kube::Error::BuildRequest(error)))?;
+        let answer = self.client.request::<TaskRun>(request);
+        let mut run = self.call("update", "TaskRun", answer).await?;
+        prune(&mut run.metadata);
+        Ok(run)
+    }
+
+    /// Creates an event.
+    ///
+    /// # Errors
+    /// It is lost.
+    pub async fn create_event(&self, namespace: &str, event: &Event) -> Result<(), Error> {
+        let events: Api<Event> = Api::namespaced(self.client(), namespace);
+        let answer = self.call("create", "Event", events.create(&post(), event)).await;
+        answer.map(|_event| ())
+    }
+
+    /// Lists all Nodes.
+    ///
+    /// # Errors
+    /// They are not known.
+    pub async fn list_nodes(&self) -> Result<Vec<NodeView>, Error> {
+        let nodes: Api<NodeView> = Api::all(self.client());
+        // From the API server's cache: a minute-old truth is good enough for a look once a minute.
+        let params = ListParams::default().match_any();
+        let list = self.call("list", "Node", nodes.list(&params)).await?;
+        Ok(list.items)
+    }
+
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        kind: &'static str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
+        let result = match tokio::time::timeout(self.limit, request).await {
+            Ok(answer) => answer.map_err(|error| api_error(verb, kind, error)),
+            Err(_elapsed) => Err(Error::Timeout {
+                verb,
+                kind,
+                limit: self.limit,
+            }),
+        };
+        let outcome = result.as_ref().err().map_or("ok", Error::category);
+        self.metrics.request(verb, kind, outcome);
+        result
+    }
+}
+
+fn api_error(verb: &'static str, kind: &'static str, source: kube::Error) -> Error {
+    Error::Api {
+        verb,
+        kind,
+        source: Box::new(source),
+    }
+}
+
+fn serialize(
+    verb: &'static str,
+    kind: &'static str,
+    object: &impl serde::Serialize,
+) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(object).map_err(|error| api_error(verb, kind, kube::Error::SerdeError(error)))
+}
+
+fn post() -> PostParams {
+    PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    }
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+fn address(metadata: &ObjectMeta) -> (&str, &str) {
+    (
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}

@@ -1,0 +1,179 @@
+//! The operator's settings, followed live from two ConfigMaps.
+//!
+//! A ConfigMap that is missing means defaults. One that cannot be read leaves the last good one in
+//! force (or defaults where there was none yet: a typing error must not stop every run), with an
+//! error in the log, a Warning event on it and the metric `config_valid` at 0.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    runtime::{WatchStreamExt, watcher::watch_object},
+};
+use tektite_core::{
+    config::{Config, ConfigError, Defaults, FeatureFlags},
+    lifecycle::Severity,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::Context,
+    events::{self, Note},
+    metrics::{ConfigLabels, KindLabels},
+    readiness::Gate,
+};
+
+/// One of the ConfigMaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `config-defaults`.
+    Defaults,
+    /// `feature-flags`.
+    Flags,
+}
+
+impl Part {
+    /// The ConfigMap's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Defaults => "config-defaults",
+            Self::Flags => "feature-flags",
+        }
+    }
+
+    /// `config` with this part read from `data`.
+    ///
+    /// # Errors
+    /// The first key that cannot be read.
+    pub fn read(self, config: &Config, data: &BTreeMap<String, String>) -> Result<Config, ConfigError> {
+        let mut config = config.clone();
+        match self {
+            Self::Defaults => config.defaults = Defaults::parse(data)?,
+            Self::Flags => config.flags = FeatureFlags::parse(data)?,
+        }
+        Ok(config)
+    }
+}
+
+/// Follows both ConfigMaps until `stop`.
+pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
+    let watch = |part: Part| {
+        let maps: Api<ConfigMap> =
+            Api::namespaced(context.cluster.client(), &context.settings.system_namespace);
+        // By name, not by label, so that the role can name the two, and a label lost in an edit
+        // does not silently turn settings back into defaults.
+        watch_object(maps, part.name())
+            .default_backoff()
+            .map_ok(move |map| (part, map))
+            .map_err(move |error| (part, error))
+            .boxed()
+    };
+    let mut changes = futures::stream::select(watch(Part::Defaults), watch(Part::Flags));
+    let mut unread = vec![Part::Defaults, Part::Flags];
+    loop {
+        let change = tokio::select! {
+            change = changes.next() => change,
+            () = stop.cancelled() => return,
+        };
+        match change {
+            Some(Ok((part, map))) => {
+                take(&context, part, map);
+                unread.retain(|other| *other != part);
+                if unread.is_empty() {
+                    context.readiness.open(Gate::Config);
+                }
+            }
+            Some(Err((part, error))) => {
+                let kind = KindLabels { kind: "ConfigMap" };
+                context.metrics.watch_errors.get_or_create(&kind).inc();
+                tracing::warn!(config = part.name(), %error, "watch interrupted");
+            }
+            None => return,
+        }
+    }
+}
+
+/// Puts the new state of a ConfigMap in force.
+pub fn take(context: &Context, part: Part, map: Option<ConfigMap>) {
+    let map = map.unwrap_or_default();
+    let data = map.data.unwrap_or_default();
+    let before = context.config.load_full();
+    let read = part.read(&before, &data);
+    let labels = ConfigLabels { config: part.name() };
+    let valid = context.metrics.config_valid.get_or_create_owned(&labels);
+    match read {
+        Ok(config) => {
+            valid.set(1);
+            if *before != config {
+                tracing::info!(config = part.name(), "settings changed");
+                context.config.store(Arc::new(config));
+            }
+        }
+        Err(error) => {
+            valid.set(0);
+            tracing::error!(config = part.name(), %error, "settings not taken; the last good ones stay in force");
+            context.events.emit(Note {
+                about: events::reference::<ConfigMap>(&map.metadata),
+                severity: Severity::Warning,
+                reason: "InvalidConfig",
+                message: format!("{error}. The last good settings stay in force."),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, TestContext};
+    use tektite_core::config::ApiFields;
+
+    fn map(part: Part, pairs: &[(&str, &str)]) -> ConfigMap {
+        ConfigMap {
+            metadata: testing::metadata(part.name()),
+            data: Some(
+                pairs
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
+            ..ConfigMap::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn broken_keeps_the_last_good_and_missing_is_default() {
+        let TestContext {
+            context, mut notes, ..
+        } = testing::context();
+        let fields = || context.config.load().flags.api_fields;
+        let flags = |value| Some(map(Part::Flags, &[("enable-api-fields", value)]));
+
+        take(&context, Part::Flags, flags("alpha"));
+        assert_eq!(fields(), ApiFields::Alpha);
+        take(
+            &context,
+            Part::Defaults,
+            Some(map(Part::Defaults, &[("default-service-account", "builder")])),
+        );
+        assert_eq!(fields(), ApiFields::Alpha, "the other part stays");
+        assert_eq!(context.config.load().defaults.service_account, "builder");
+        assert!(notes.try_recv().is_err());
+
+        take(&context, Part::Flags, flags("gamma"));
+        assert_eq!(fields(), ApiFields::Alpha);
+        let note = notes.try_recv().unwrap();
+        assert_eq!(note.about.name.as_deref(), Some("feature-flags"));
+        assert!(
+            note.message.contains("invalid value for feature flag"),
+            "{}",
+            note.message
+        );
+
+        take(&context, Part::Flags, None);
+        assert_eq!(fields(), ApiFields::Beta);
+        assert_eq!(context.config.load().defaults.service_account, "builder");
+    }
+}

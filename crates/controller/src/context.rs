@@ -1,0 +1,121 @@
+//! What all parts of the controller share. No I/O of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
+use tektite_api::TaskRun;
+use tektite_core::{
+    config::Config,
+    delivery::{Delivery, DeliveryMode},
+    lifecycle::{DeliverySettings, Fallback},
+    pod_view::PodView,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    args::Args,
+    cache::Cache,
+    cluster::Cluster,
+    events::{self, Emitter, Note},
+    metrics::Metrics,
+    queue::Queue,
+    readiness::Readiness,
+};
+
+/// What was set at the start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the ConfigMaps are.
+    pub system_namespace: String,
+    /// The only namespace to look at.
+    pub watch_namespace: Option<String>,
+    /// The image with the entrypoint.
+    pub image: String,
+    /// When nodes pull it.
+    pub pull_policy: String,
+    /// How it reaches the steps.
+    pub delivery_mode: DeliveryMode,
+    /// How many TaskRuns are worked on at the same time.
+    pub concurrency: u16,
+    /// What this build calls itself.
+    pub revision: &'static str,
+}
+
+impl From<&Args> for Settings {
+    fn from(args: &Args) -> Self {
+        Self {
+            system_namespace: args.system_namespace.clone(),
+            watch_namespace: args.namespace().map(str::to_owned),
+            image: args.entrypoint_image.clone(),
+            pull_policy: args.entrypoint_image_pull_policy.clone(),
+            delivery_mode: args.entrypoint_delivery,
+            concurrency: args.concurrency,
+            revision: option_env!("TEKTITE_REVISION").unwrap_or("unknown"),
+        }
+    }
+}
+
+/// What all parts share.
+pub struct Context {
+    /// Set at the start.
+    pub settings: Settings,
+    /// The API server.
+    pub cluster: Cluster,
+    /// TaskRuns.
+    pub runs: Cache<TaskRun>,
+    /// Their Pods.
+    pub pods: Cache<PodView>,
+    /// The operator's settings in force.
+    pub config: ArcSwap<Config>,
+    /// How the entrypoint reaches new Pods.
+    pub delivery: ArcSwap<Delivery>,
+    /// TaskRuns that want a look.
+    pub queue: Queue,
+    /// Where events go.
+    pub events: Emitter,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is still missing.
+    pub readiness: Readiness,
+}
+
+impl Context {
+    /// A context that knows nothing yet, and where its events come out.
+    pub fn new(
+        settings: Settings,
+        client: kube::Client,
+        limit: Duration,
+        registry: &mut Registry,
+    ) -> (Arc<Self>, mpsc::Receiver<Note>) {
+        let metrics = Metrics::register(registry);
+        let (events, notes) = events::channel(metrics.clone());
+        let context = Self {
+            cluster: Cluster::new(client, metrics.clone(), limit),
+            runs: Cache::default(),
+            pods: Cache::default(),
+            config: ArcSwap::default(),
+            // What is right for a cluster of which nothing is known.
+            delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
+            queue: Queue::default(),
+            events,
+            metrics,
+            readiness: Readiness::default(),
+            settings,
+        };
+        (Arc::new(context), notes)
+    }
+
+    /// How the entrypoint reaches a Pod made now.
+    pub fn delivery_settings(&self) -> DeliverySettings<'_> {
+        DeliverySettings {
+            form: **self.delivery.load(),
+            fallback: match self.settings.delivery_mode {
+                DeliveryMode::Auto => Fallback::Once,
+                DeliveryMode::Always(_) => Fallback::Never,
+            },
+            image: &self.settings.image,
+            pull_policy: &self.settings.pull_policy,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Gather: everything that a decision about a run rests on. Reads from the API server what no watch
+//! brings.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tektite_api::TaskRun;
+use tektite_core::{
+    config::Config,
+    lifecycle::{self, DeliverySettings, Fetched, Gathered, Wanted},
+    pod_view::PodView,
+};
+
+use crate::{cache::Key, context::Context, error::Error};
+
+/// What was found, kept for as long as a decision needs it.
+pub struct Found<'a> {
+    /// The run.
+    pub run: Arc<TaskRun>,
+    /// Its Pod.
+    pub pod: Option<Arc<PodView>>,
+    fetched: Fetched,
+    config: Arc<Config>,
+    delivery: DeliverySettings<'a>,
+    revision: &'a str,
+    now: Timestamp,
+}
+
+impl Found<'_> {
+    /// As the core wants it.
+    pub fn gathered(&self) -> Gathered<'_> {
+        Gathered {
+            run: &self.run,
+            pod: self.pod.as_deref(),
+            fetched: self.fetched.clone(),
+            config: &self.config,
+            delivery: self.delivery,
+            revision: self.revision,
+            now: self.now,
+        }
+    }
+}
+
+/// Finds what a decision about `run` rests on.
+///
+/// # Errors
+/// The API server would not say; that something does not exist is an answer.
+pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, Error> {
+    let pod = pod(context, &run).await?;
+    let fetched = match lifecycle::wanted(&run) {
+        Wanted::Nothing => Fetched::Nothing,
+        Wanted::Task(name) => match context.cluster.get_task(run.namespace(), &name).await {
+            Ok(task) => Fetched::Task(Box::new(task)),
+            Err(error) if error.is_not_found() => Fetched::TaskMissing,
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(Found {
+        run,
+        pod,
+        fetched,
+        config: context.config.load_full(),
+        delivery: context.delivery_settings(),
+        revision: context.settings.revision,
+        now: Timestamp::now(),
+    })
+}
+
+async fn pod(context: &Context, run: &TaskRun) -> Result<Option<Arc<PodView>>, Error> {
+    let name = lifecycle::pod_name(run);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let ours = |pod: &PodView| pod.is_controlled_by(run.uid());
+    let key = Key::new(run.namespace(), name.as_str());
+    if let Some(pod) = context.pods.get(&key).filter(|pod| ours(pod)) {
+        return Ok(Some(pod));
+    }
+    // A Pod that the status names and the watch does not know: gone, or only its label is, or the
+    // watch is late. Too much hangs on the difference to guess.
+    let is_missed = !run.is_done() && run.status.as_ref().is_some_and(|status| status.pod_name == name);
+    if !is_missed {
+        return Ok(None);
+    }
+    match context.cluster.get_pod(run.namespace(), &name).await {
+        Ok(pod) if ours(&pod) => {
+            context.pods.assume(pod.clone(), None);
+            Ok(Some(Arc::new(pod)))
+        }
+        Ok(_foreign) => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

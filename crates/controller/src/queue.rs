@@ -1,0 +1,326 @@
+//! Which TaskRuns want a look, and when. No I/O; the clock is tokio's.
+//!
+//! First in, first out; a key waits once however often it is added, and is never handed out while
+//! somebody works on it. kube's scheduler does neither the first nor count failures.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::cache::Key;
+
+/// The wait after the first failure.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait after failures.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// The shortest wait that a worker may ask for: nothing may spin.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// What shall become of a key that was worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing until it is added again.
+    Rest,
+    /// Another look after this time.
+    After(Duration),
+    /// Another try, the later the more tries have failed in a row.
+    Retry,
+}
+
+#[derive(Default)]
+struct Slot {
+    waiting: bool,
+    working: bool,
+    /// Added while somebody worked on it.
+    again: bool,
+    due: Option<Instant>,
+    failures: u32,
+}
+
+impl Slot {
+    const fn is_idle(&self) -> bool {
+        !self.waiting && !self.working && self.due.is_none() && self.failures == 0
+    }
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Key>,
+    timers: BTreeSet<(Instant, Key)>,
+    slots: HashMap<Key, Slot>,
+}
+
+/// Which TaskRuns want a look, and when.
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+impl Queue {
+    /// `key` wants a look as soon as possible.
+    pub fn add(&self, key: Key) {
+        self.lock().add(key);
+        self.wake.notify_one();
+    }
+
+    /// Waits for the key whose turn it is. Everybody who takes one has to [`Self::finish`] it.
+    /// There must be one caller only.
+    pub async fn next(&self) -> Key {
+        loop {
+            let due = {
+                let mut state = self.lock();
+                state.promote(Instant::now());
+                if let Some(key) = state.take() {
+                    return key;
+                }
+                state.timers.first().map(|(due, _)| *due)
+            };
+            match due {
+                Some(due) => tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep_until(due) => {}
+                },
+                None => self.wake.notified().await,
+            }
+        }
+    }
+
+    /// The work on `key` is over. Says after how many failures in a row, and how long it waits.
+    pub fn finish(&self, key: &Key, next: Next) -> (u32, Option<Duration>) {
+        let answer = self.lock().finish(key, next, Instant::now());
+        self.wake.notify_one();
+        answer
+    }
+
+    /// `key` is gone: what was planned for it is void.
+    pub fn forget(&self, key: &Key) {
+        self.lock().forget(key);
+    }
+
+    /// How many keys could be worked on now.
+    pub fn depth(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, key: Key) {
+        let slot = self.slots.entry(key.clone()).or_default();
+        if slot.working {
+            slot.again = true;
+        } else if !slot.waiting {
+            slot.waiting = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    fn promote(&mut self, now: Instant) {
+        while self.timers.first().is_some_and(|(due, _)| *due <= now) {
+            if let Some((_, key)) = self.timers.pop_first() {
+                if let Some(slot) = self.slots.get_mut(&key) {
+                    slot.due = None;
+                }
+                self.add(key);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Key> {
+        let key = self.ready.pop_front()?;
+        self.clear_timer(&key);
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.waiting = false;
+            slot.working = true;
+        }
+        Some(key)
+    }
+
+    fn finish(&mut self, key: &Key, next: Next, now: Instant) -> (u32, Option<Duration>) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return (0, None);
+        };
+        slot.working = false;
+        slot.failures = match next {
+            Next::Retry => slot.failures.saturating_add(1),
+            Next::Rest | Next::After(_) => 0,
+        };
+        let failures = slot.failures;
+        let wait = match next {
+            Next::Rest => None,
+            Next::After(wait) => Some(wait.max(SHORTEST_WAIT)),
+            Next::Retry => Some(back_off(failures, key)),
+        };
+        if std::mem::take(&mut slot.again) {
+            self.add(key.clone());
+            return (failures, Some(Duration::ZERO));
+        }
+        // A wait past the end of the clock is no wait for anything.
+        slot.due = wait.and_then(|wait| now.checked_add(wait));
+        if let Some(due) = slot.due {
+            self.timers.insert((due, key.clone()));
+        }
+        self.drop_if_idle(key);
+        (failures, wait)
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.clear_timer(key);
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.failures = 0;
+        }
+        self.drop_if_idle(key);
+    }
+
+    fn clear_timer(&mut self, key: &Key) {
+        if let Some(due) = self.slots.get_mut(key).and_then(|slot| slot.due.take()) {
+            self.timers.remove(&(due, key.clone()));
+        }
+    }
+
+    fn drop_if_idle(&mut self, key: &Key) {
+        if self.slots.get(key).is_some_and(Slot::is_idle) {
+            self.slots.remove(key);
+        }
+    }
+}
+
+/// 1 s, 2 s, 4 s and so on to 5 min, up to a fifth less, so that what failed together does not come
+/// back together.
+fn back_off(failures: u32, key: &Key) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let whole = FIRST_WAIT
+        .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
+        .min(LONGEST_WAIT);
+    let mut hasher = DefaultHasher::new();
+    (key, failures).hash(&mut hasher);
+    let permille = u32::try_from(hasher.finish() % 200).unwrap_or_default();
+    whole * (1000 - permille) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn key(name: &str) -> Key {
+        Key::new("n", name)
+    }
+
+    async fn next(queue: &Queue) -> String {
+        queue.next().await.name
+    }
+
+    async fn is_empty(queue: &Queue) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), queue.next())
+            .await
+            .is_err()
+    }
+
+    #[test]
+    fn back_off_grows_to_its_limit() {
+        for (failures, at_most) in [(1, 1), (2, 2), (3, 4), (9, 256), (10, 300), (40, 300)] {
+            let wait = back_off(failures, &key("a"));
+            let at_most = Duration::from_secs(at_most);
+            assert!(
+                wait <= at_most && wait > at_most * 79 / 100,
+                "{failures}: {wait:?}"
+            );
+        }
+        assert_ne!(back_off(5, &key("a")), back_off(5, &key("b")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_order_and_once() {
+        let queue = Queue::default();
+        for name in ["a", "b", "a", "c"] {
+            queue.add(key(name));
+        }
+        assert_eq!(queue.depth(), 3);
+        assert_eq!(
+            [next(&queue).await, next(&queue).await, next(&queue).await],
+            ["a", "b", "c"]
+        );
+        assert!(is_empty(&queue).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_twice_at_the_same_time() {
+        let queue = Queue::default();
+        queue.add(key("a"));
+        let taken = queue.next().await;
+        queue.add(key("a"));
+        assert!(is_empty(&queue).await);
+        queue.finish(&taken, Next::Rest);
+        assert_eq!(next(&queue).await, "a");
+        queue.finish(&taken, Next::Rest);
+        assert!(is_empty(&queue).await);
+        assert!(queue.lock().slots.is_empty(), "nothing is kept");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_and_what_overrides_them() {
+        let queue = Arc::new(Queue::default());
+        queue.add(key("a"));
+        let a = queue.next().await;
+        queue.finish(&a, Next::After(Duration::from_secs(30)));
+        let start = Instant::now();
+        assert_eq!(next(&queue).await, "a");
+        assert_eq!(start.elapsed().as_secs(), 30);
+        queue.finish(&a, Next::After(Duration::from_secs(30)));
+        queue.add(key("a"));
+        assert_eq!(next(&queue).await, "a", "news comes before the time");
+        queue.finish(&a, Next::Rest);
+        assert!(
+            tokio::time::timeout(Duration::from_mins(1), queue.next())
+                .await
+                .is_err(),
+            "and the last word about the next look counts"
+        );
+        queue.add(key("a"));
+        assert_eq!(next(&queue).await, "a");
+        queue.finish(&a, Next::After(Duration::from_secs(30)));
+        queue.forget(&a);
+        assert!(queue.lock().slots.is_empty() && queue.lock().timers.is_empty());
+        queue.add(key("a"));
+        assert_eq!(next(&queue).await, "a");
+        queue.finish(&a, Next::After(Duration::MAX));
+        assert!(is_empty(&queue).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_counted_until_a_success() {
+        let queue = Queue::default();
+        queue.add(key("a"));
+        for expected in 1..=3 {
+            let taken = queue.next().await;
+            let (failures, wait) = queue.finish(&taken, Next::Retry);
+            assert_eq!(failures, expected);
+            assert!(wait.unwrap() >= Duration::from_millis(800));
+        }
+        let taken = queue.next().await;
+        assert_eq!(queue.finish(&taken, Next::Rest), (0, None));
+        queue.add(key("a"));
+        let taken = queue.next().await;
+        assert_eq!(queue.finish(&taken, Next::Retry).0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_fails_holds_nobody_up() {
+        let queue = Queue::default();
+        queue.add(key("bad"));
+        queue.add(key("good"));
+        let bad = queue.next().await;
+        queue.finish(&bad, Next::Retry);
+        assert_eq!(next(&queue).await, "good");
+    }
+}

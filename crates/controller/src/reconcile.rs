@@ -1,0 +1,156 @@
+//! One look at a TaskRun: gather, plan, apply, write. The order is here, the work elsewhere.
+
+use std::time::Duration;
+
+use tektite_api::TaskRun;
+use tektite_core::lifecycle::{self, Plan, Refusal, Severity};
+
+use crate::{
+    apply::apply,
+    cache::Key,
+    context::Context,
+    error::Error,
+    events::{self, Note},
+    gather::{Found, gather},
+    refusal::message,
+    status,
+    trigger::is_ours,
+};
+
+/// However quiet it is around a run that has not ended, it gets a look this often: watches lose
+/// nothing as a rule, and this is for the exception.
+const LONGEST_REST: Duration = Duration::from_mins(10);
+
+/// What came of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is not there, not ours, or on its way out.
+    Ignored,
+    /// It is as it shall be; the next look is due after this time, if there is one.
+    Settled(Option<Duration>),
+    /// The decision was made on an old state.
+    Conflict,
+}
+
+impl Outcome {
+    /// One word for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Settled(_) => "settled",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// Looks at the TaskRun called `key` and does what has to be done.
+///
+/// # Errors
+/// Something could not be done now.
+pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
+    let Some(run) = context.runs.get(key) else {
+        return Ok(Outcome::Ignored);
+    };
+    if !is_ours(run.spec.managed_by.as_deref()) || run.metadata.deletion_timestamp.is_some() {
+        return Ok(Outcome::Ignored);
+    }
+    let found = gather(context, run).await?;
+    let plan = lifecycle::plan(&found.gathered());
+    perform(context, &found, plan).await
+}
+
+/// Carries out `plan`.
+///
+/// # Errors
+/// Something could not be done now.
+pub async fn perform(context: &Context, found: &Found<'_>, plan: Plan) -> Result<Outcome, Error> {
+    let run = &*found.run;
+    let (plan, unfinished) = carry_out(context, found, plan).await;
+    match status::write(context, run, &plan).await {
+        Ok(()) => {}
+        Err(error) if error.is_conflict() => return Ok(Outcome::Conflict),
+        Err(error) if error.is_not_found() => return Ok(Outcome::Ignored),
+        Err(error) => return Err(error),
+    }
+    // Told only of what is written, else every try would tell it again.
+    for event in plan.events {
+        context.events.emit(Note {
+            about: events::task_run(run),
+            severity: event.severity,
+            reason: event.reason,
+            message: event.message,
+        });
+    }
+    let done = plan.status.is_done();
+    match unfinished {
+        Some(reason) if !done => Err(Error::Unfinished(reason)),
+        _ => Ok(Outcome::Settled(rest(plan.requeue, done))),
+    }
+}
+
+/// Carries out the plan's effects. Where one is refused, the plan becomes what the core makes of
+/// that, and the second value says whether the same should be tried again.
+async fn carry_out(context: &Context, found: &Found<'_>, plan: Plan) -> (Plan, Option<String>) {
+    let run: &TaskRun = &found.run;
+    for effect in &plan.effects {
+        let Err(refusal) = apply(context, run, effect).await else {
+            continue;
+        };
+        let mut unfinished = is_transient(&refusal);
+        let instead = lifecycle::after_failure(&found.gathered(), effect, &refusal);
+        for effect in &instead.effects {
+            if let Err(refusal) = apply(context, run, effect).await {
+                unfinished = Some(message(&refusal).to_owned());
+                break;
+            }
+        }
+        return (instead, unfinished);
+    }
+    (plan, None)
+}
+
+fn is_transient(refusal: &Refusal) -> Option<String> {
+    matches!(refusal, Refusal::Transient(_)).then(|| message(refusal).to_owned())
+}
+
+fn rest(requeue: Option<Duration>, done: bool) -> Option<Duration> {
+    match requeue {
+        Some(wait) => Some(wait.min(LONGEST_REST)),
+        None if done => None,
+        None => Some(LONGEST_REST),
+    }
+}
+
+/// Tells people who describe the run that work on it fails, in a way that waiting will not change.
+pub fn tell(context: &Context, key: &Key, error: &Error) {
+    if error.retry_helps() {
+        return;
+    }
+    if let Some(run) = context.runs.get(key) {
+        context.events.emit(Note {
+            about: events::task_run(&run),
+            severity: Severity::Warning,
+            reason: error.event_reason(),
+            message: error.to_string(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests() {
+        let seconds = Duration::from_secs;
+        for (requeue, done, expected) in [
+            (None, true, None),
+            (None, false, Some(seconds(600))),
+            (Some(seconds(5)), false, Some(seconds(5))),
+            (Some(seconds(5)), true, Some(seconds(5))),
+            (Some(seconds(7200)), false, Some(seconds(600))),
+        ] {
+            assert_eq!(rest(requeue, done), expected, "{requeue:?} {done}");
+        }
+    }
+}

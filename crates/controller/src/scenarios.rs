@@ -1,0 +1,336 @@
+//! What happens between us and the API server, request by request.
+
+use std::sync::Arc;
+
+use http::Method;
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, Pod},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use serde_json::json;
+use tektite_api::{Condition, ConditionStatus, TaskRun, TaskRunStatus, status::SUCCEEDED};
+use tektite_core::lifecycle::{Effect, Event, Plan, Refusal, Severity};
+
+use crate::{
+    apply::apply,
+    cache::Key,
+    context::Context,
+    gather::gather,
+    reconcile::{Outcome, perform, reconcile},
+    testing::{TestContext, context, pod_of, run},
+};
+
+const PODS: &str = "/api/v1/namespaces/n/pods";
+const POD: &str = "/api/v1/namespaces/n/pods/r-pod";
+const RUN: &str = "/apis/tekton.dev/v1/namespaces/n/taskruns/r";
+const STATUS: &str = "/apis/tekton.dev/v1/namespaces/n/taskruns/r/status";
+
+fn create_pod() -> Effect {
+    let pod = pod_of(&run("r"));
+    Effect::CreatePod(Box::new(Pod {
+        metadata: pod.metadata,
+        ..Pod::default()
+    }))
+}
+
+fn going_on() -> TaskRunStatus {
+    TaskRunStatus {
+        pod_name: "r-pod".to_owned(),
+        conditions: vec![Condition {
+            condition_type: SUCCEEDED.to_owned(),
+            status: ConditionStatus::Unknown,
+            last_transition_time: None,
+            reason: "Pending".to_owned(),
+            message: String::new(),
+        }],
+        ..TaskRunStatus::default()
+    }
+}
+
+async fn act(context: &Context, run: &TaskRun, plan: Plan) -> Result<Outcome, crate::error::Error> {
+    let found = gather(context, Arc::new(run.clone())).await?;
+    perform(context, &found, plan).await
+}
+
+fn version(context: &Context) -> Option<String> {
+    context
+        .runs
+        .get(&Key::new("n", "r"))?
+        .metadata
+        .resource_version
+        .clone()
+}
+
+fn with_version(run: &TaskRun, version: &str) -> TaskRun {
+    let mut run = run.clone();
+    run.metadata.resource_version = Some(version.to_owned());
+    run
+}
+
+#[tokio::test]
+async fn a_new_pod_is_known_before_the_watch_tells() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let run = run("r");
+    let effect = create_pod();
+    let (result, sent) = tokio::join!(apply(&context, &run, &effect), async {
+        server.expect(Method::POST, PODS).await.with(&pod_of(&run))
+    });
+    assert_eq!(result, Ok(()));
+    assert_eq!(sent["metadata"]["name"], "r-pod");
+    assert!(context.pods.get(&Key::new("n", "r-pod")).is_some());
+}
+
+#[tokio::test]
+async fn a_pod_that_exists_is_taken_if_it_is_ours() {
+    let ours = pod_of(&run("r"));
+    let mut foreign = ours.clone();
+    foreign.metadata.owner_references = None;
+    let mut another_runs = ours.clone();
+    another_runs.metadata.owner_references.as_mut().unwrap()[0].uid = "an earlier r".to_owned();
+    let mut going = ours.clone();
+    going.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    for (name, existing, is_taken) in [
+        ("ours", ours, true),
+        ("nobody's", foreign, false),
+        ("another run's", another_runs, false),
+        ("ours, but going", going, false),
+    ] {
+        let TestContext {
+            context, mut server, ..
+        } = context();
+        let run = run("r");
+        let effect = create_pod();
+        let (result, ()) = tokio::join!(apply(&context, &run, &effect), async {
+            server
+                .expect(Method::POST, PODS)
+                .await
+                .refuse(409, "AlreadyExists");
+            server.expect(Method::GET, POD).await.with(&existing);
+        });
+        let expected = if is_taken {
+            Ok(())
+        } else {
+            Err(Refusal::NameTaken("because".to_owned()))
+        };
+        assert_eq!(result, expected, "{name}");
+        let is_known = context.pods.get(&Key::new("n", "r-pod")).is_some();
+        assert_eq!(is_known, is_taken, "{name}");
+        assert_eq!(context.queue.depth(), usize::from(is_taken), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_vanishes_in_between_is_tried_again() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let run = run("r");
+    let effect = create_pod();
+    let (result, ()) = tokio::join!(apply(&context, &run, &effect), async {
+        server
+            .expect(Method::POST, PODS)
+            .await
+            .refuse(409, "AlreadyExists");
+        server.expect(Method::GET, POD).await.refuse(404, "NotFound");
+    });
+    assert!(matches!(result, Err(Refusal::Transient(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn no_answer_is_an_answer() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let run = run("r");
+    let effect = create_pod();
+    let begun = std::time::Instant::now();
+    let (result, unanswered) =
+        tokio::join!(apply(&context, &run, &effect), server.expect(Method::POST, PODS));
+    assert!(begun.elapsed() < crate::testing::LIMIT * 5);
+    let Err(Refusal::Transient(message)) = result else {
+        panic!("{result:?}")
+    };
+    assert!(message.contains("no answer within"), "{message}");
+    drop(unanswered);
+}
+
+#[tokio::test]
+async fn what_is_so_already_is_no_error() {
+    let run = run("r");
+    let delete = Effect::DeletePod {
+        name: "r-pod".to_owned(),
+        uid: "u".to_owned(),
+    };
+    let annotate = Effect::AnnotatePod {
+        name: "r-pod".to_owned(),
+        key: "k",
+        value: "v",
+    };
+    let claim = Effect::CreateClaim(Box::<PersistentVolumeClaim>::default());
+    let claims = "/api/v1/namespaces/n/persistentvolumeclaims";
+    for (effect, method, path, code, reason, is_fine) in [
+        (&delete, Method::DELETE, POD, 404, "NotFound", true),
+        (&delete, Method::DELETE, POD, 409, "Conflict", true),
+        (&delete, Method::DELETE, POD, 403, "Forbidden", false),
+        (&annotate, Method::PATCH, POD, 404, "NotFound", true),
+        (&annotate, Method::PATCH, POD, 500, "InternalError", false),
+        (&claim, Method::POST, claims, 409, "AlreadyExists", true),
+        (&claim, Method::POST, claims, 422, "Invalid", false),
+    ] {
+        let TestContext {
+            context, mut server, ..
+        } = context();
+        let (result, sent) = tokio::join!(apply(&context, &run, effect), async {
+            server.expect(method, path).await.refuse(code, reason)
+        });
+        assert_eq!(result.is_ok(), is_fine, "{effect:?} {code}: {result:?}");
+        if matches!(effect, Effect::DeletePod { .. }) {
+            assert_eq!(sent["preconditions"]["uid"], "u");
+        }
+        if matches!(effect, Effect::AnnotatePod { .. }) {
+            assert_eq!(sent, json!({"metadata": {"annotations": {"k": "v"}}}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_to_do_writes_nothing() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let mut run = run("r");
+    run.status = Some(going_on());
+    run.metadata.labels = Some([("have".to_owned(), "it".to_owned())].into());
+    context.pods.assume(pod_of(&run), None);
+    let plan = Plan {
+        labels: run.metadata.labels.clone().unwrap(),
+        status: going_on(),
+        ..Plan::default()
+    };
+    let found = gather(&context, Arc::new(run));
+    let (outcome, ()) = tokio::join!(
+        async { perform(&context, &found.await?, plan).await },
+        // `gather` may have looked for the Pod; what must not come is a write.
+        server.deny_writes(),
+    );
+    assert!(matches!(outcome, Ok(Outcome::Settled(Some(_)))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn effects_then_metadata_then_status() {
+    let TestContext {
+        context,
+        mut server,
+        mut notes,
+        ..
+    } = context();
+    let run = run("r");
+    context.runs.apply(run.clone());
+    let plan = Plan {
+        effects: vec![create_pod()],
+        labels: [("tekton.dev/task".to_owned(), "t".to_owned())].into(),
+        status: going_on(),
+        events: vec![Event {
+            severity: Severity::Normal,
+            reason: "Started",
+            message: String::new(),
+        }],
+        ..Plan::default()
+    };
+    let (outcome, (patch, status)) = tokio::join!(act(&context, &run, plan), async {
+        server.expect(Method::POST, PODS).await.with(&pod_of(&run));
+        let patch = server
+            .expect(Method::PATCH, RUN)
+            .await
+            .with(&with_version(&run, "2"));
+        let mut written = with_version(&run, "3");
+        written.status = Some(going_on());
+        let status = server.expect(Method::PUT, STATUS).await.with(&written);
+        (patch, status)
+    });
+    assert!(matches!(outcome, Ok(Outcome::Settled(_))), "{outcome:?}");
+    assert_eq!(
+        patch,
+        json!({"metadata": {"uid": "uid-of-r", "resourceVersion": "1", "labels": {"tekton.dev/task": "t"}}})
+    );
+    assert_eq!(
+        status["metadata"]["resourceVersion"], "2",
+        "on top of the metadata patch"
+    );
+    assert_eq!(status["status"]["podName"], "r-pod");
+    assert_eq!(status.get("spec"), None);
+    assert_eq!(version(&context).as_deref(), Some("3"));
+    assert_eq!(notes.try_recv().unwrap().reason, "Started");
+    // The echoes of the watch are no news.
+    assert!(context.runs.apply(with_version(&run, "2")).is_none());
+    assert!(context.runs.apply(with_version(&run, "3")).is_none());
+}
+
+#[tokio::test]
+async fn a_conflict_drops_the_decision() {
+    let TestContext {
+        context,
+        mut server,
+        mut notes,
+        ..
+    } = context();
+    let run = run("r");
+    context.runs.apply(run.clone());
+    let plan = Plan {
+        status: going_on(),
+        events: vec![Event {
+            severity: Severity::Normal,
+            reason: "Started",
+            message: String::new(),
+        }],
+        ..Plan::default()
+    };
+    let (outcome, _) = tokio::join!(act(&context, &run, plan), async {
+        server.expect(Method::PUT, STATUS).await.refuse(409, "Conflict")
+    });
+    assert_eq!(outcome.unwrap(), Outcome::Conflict);
+    assert_eq!(version(&context).as_deref(), Some("1"));
+    assert!(notes.try_recv().is_err(), "told only of what is written");
+}
+
+#[tokio::test]
+async fn a_run_that_went_away_is_no_error_and_a_refused_status_is() {
+    for (code, reason, is_fine) in [(404, "NotFound", true), (422, "Invalid", false)] {
+        let TestContext {
+            context, mut server, ..
+        } = context();
+        let plan = Plan {
+            status: going_on(),
+            ..Plan::default()
+        };
+        let run = run("r");
+        let (outcome, _) = tokio::join!(act(&context, &run, plan), async {
+            server.expect(Method::PUT, STATUS).await.refuse(code, reason)
+        });
+        match outcome {
+            Ok(outcome) => assert!(is_fine && outcome == Outcome::Ignored),
+            Err(error) => assert!(!is_fine && error.event_reason() == "UpdateFailed", "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_peoples_runs_are_not_touched() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let mut foreign = run("foreign");
+    foreign.spec.managed_by = Some("example.com/other".to_owned());
+    let mut going = run("going");
+    going.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    for run in [foreign, going] {
+        let key = Key::of(&run.metadata);
+        context.runs.apply(run);
+        assert_eq!(reconcile(&context, &key).await.unwrap(), Outcome::Ignored);
+    }
+    let missing = Key::new("n", "missing");
+    assert_eq!(reconcile(&context, &missing).await.unwrap(), Outcome::Ignored);
+    server.expect_nothing().await;
+}

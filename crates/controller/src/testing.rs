@@ -1,0 +1,187 @@
+//! What the tests of this crate share: objects, and an API server that answers by a script.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, Request, Response, StatusCode};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::{
+    Client,
+    client::Body,
+    core::{Status, response::StatusDetails},
+};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tektite_api::{TaskRun, labels};
+use tektite_core::{
+    delivery::{Delivery, DeliveryMode},
+    pod_view::PodView,
+};
+use tokio::sync::mpsc;
+use tower_test::mock::{Handle, SendResponse, pair};
+
+use crate::{
+    context::{Context, Settings},
+    error::Error,
+    events::Note,
+    metrics::Metrics,
+};
+
+/// How long a scripted API server is waited for.
+pub(crate) const LIMIT: Duration = Duration::from_millis(200);
+
+pub(crate) fn metadata(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some("n".to_owned()),
+        uid: Some(format!("uid-of-{name}")),
+        resource_version: Some("1".to_owned()),
+        generation: Some(1),
+        ..ObjectMeta::default()
+    }
+}
+
+pub(crate) fn run(name: &str) -> TaskRun {
+    TaskRun {
+        metadata: metadata(name),
+        ..TaskRun::default()
+    }
+}
+
+pub(crate) fn pod_of(run: &TaskRun) -> PodView {
+    let mut pod = PodView {
+        metadata: metadata(&format!("{}-pod", run.name())),
+        ..PodView::default()
+    };
+    pod.metadata.labels = Some([(labels::TASK_RUN.to_owned(), run.name().to_owned())].into());
+    pod.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: "tekton.dev/v1".to_owned(),
+        kind: "TaskRun".to_owned(),
+        name: run.name().to_owned(),
+        uid: run.uid().to_owned(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }]);
+    pod
+}
+
+pub(crate) fn failure(code: u16, reason: &str, message: &str, about: &str) -> Status {
+    let mut status = Status::failure(message, reason).with_code(code);
+    if !about.is_empty() {
+        status.details = Some(StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: about.to_owned(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        });
+    }
+    status
+}
+
+pub(crate) fn api_error(code: u16, reason: &str, message: &str) -> Error {
+    api_error_about(code, reason, message, "")
+}
+
+pub(crate) fn api_error_about(code: u16, reason: &str, message: &str, about: &str) -> Error {
+    Error::Api {
+        verb: "create",
+        kind: "Pod",
+        source: Box::new(kube::Error::Api(failure(code, reason, message, about).boxed())),
+    }
+}
+
+pub(crate) fn metrics() -> Metrics {
+    Metrics::register(&mut Registry::default())
+}
+
+/// A context whose API server is [`Script`].
+pub(crate) struct TestContext {
+    pub(crate) context: Arc<Context>,
+    pub(crate) server: Script,
+    pub(crate) notes: mpsc::Receiver<Note>,
+    pub(crate) registry: Registry,
+}
+
+pub(crate) fn context() -> TestContext {
+    let (service, handle) = pair::<Request<Body>, Response<Body>>();
+    let settings = Settings {
+        system_namespace: "system".to_owned(),
+        watch_namespace: None,
+        image: "entrypoint:1".to_owned(),
+        pull_policy: "IfNotPresent".to_owned(),
+        delivery_mode: DeliveryMode::Always(Delivery::InitContainer),
+        concurrency: 4,
+        revision: "0123abc",
+    };
+    let mut registry = Registry::default();
+    let (context, notes) = Context::new(settings, Client::new(service, "default"), LIMIT, &mut registry);
+    TestContext {
+        context,
+        server: Script(handle),
+        notes,
+        registry,
+    }
+}
+
+/// An API server that answers as the test tells it to.
+pub(crate) struct Script(Handle<Request<Body>, Response<Body>>);
+
+/// A request that waits for its answer.
+pub(crate) struct Asked {
+    pub(crate) body: Value,
+    send: SendResponse<Response<Body>>,
+}
+
+impl Script {
+    /// Waits for the next request, which must be this one.
+    pub(crate) async fn expect(&mut self, method: Method, path: &str) -> Asked {
+        let next = tokio::time::timeout(Duration::from_secs(5), self.0.next_request());
+        let (request, send) = next.await.expect("a request in time").expect("a request");
+        assert_eq!((request.method(), request.uri().path()), (&method, path));
+        let bytes = request.into_body().collect_bytes().await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        Asked { body, send }
+    }
+
+    /// Answers look-ups of what is not there, until nothing more comes; writes fail the test.
+    pub(crate) async fn deny_writes(&mut self) {
+        let wait = Duration::from_millis(50);
+        while let Ok(Some((request, send))) = tokio::time::timeout(wait, self.0.next_request()).await {
+            assert_eq!(request.method(), Method::GET, "{}", request.uri());
+            let asked = Asked {
+                body: Value::Null,
+                send,
+            };
+            asked.refuse(404, "NotFound");
+        }
+    }
+
+    /// Nothing was asked.
+    pub(crate) async fn expect_nothing(&mut self) {
+        let next = tokio::time::timeout(Duration::from_millis(20), self.0.next_request());
+        if let Ok(Some((request, _))) = next.await {
+            panic!("{} {}", request.method(), request.uri());
+        }
+    }
+}
+
+impl Asked {
+    /// Answers with `object`.
+    pub(crate) fn with(self, object: &impl serde::Serialize) -> Value {
+        self.answer(StatusCode::OK, &json!(object))
+    }
+
+    /// Answers with a refusal.
+    pub(crate) fn refuse(self, code: u16, reason: &str) -> Value {
+        let status = failure(code, reason, "because", "");
+        self.answer(StatusCode::from_u16(code).unwrap(), &json!(status))
+    }
+
+    fn answer(self, code: StatusCode, object: &Value) -> Value {
+        let body = Body::from(serde_json::to_vec(object).unwrap());
+        self.send
+            .send_response(Response::builder().status(code).body(body).unwrap());
+        self.body
+    }
+}

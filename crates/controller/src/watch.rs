@@ -1,0 +1,195 @@
+//! The streams of TaskRuns and Pods, into the caches and on to the queue.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Client, Resource,
+    core::NamespaceResourceScope,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tektite_api::{TaskRun, labels};
+use tektite_core::{lifecycle::Severity, pod_view::PodView};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cache::{Cache, Change, Key},
+    context::Context,
+    decode::{Broken, Decoded},
+    events::{self, Note},
+    metrics::KindLabels,
+    readiness::Gate,
+    trigger::{is_ours, pod_matters, run_matters, run_of_pod},
+};
+
+/// The server ends a watch after this many seconds, and it is begun again where it stood. A
+/// connection that died without a word is noticed 5 s later than that.
+const WATCH_SECONDS: u32 = 120;
+
+/// Follows all TaskRuns until `stop`.
+pub async fn task_runs(context: Arc<Context>, stop: CancellationToken) {
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let changed = |change: Change<TaskRun>| take_run(&context, change);
+    Follow {
+        context: &context,
+        cache: &context.runs,
+        gate: Gate::TaskRuns,
+        broken: HashMap::new(),
+    }
+    .until(stop, config, changed)
+    .await;
+}
+
+/// Follows the Pods of TaskRuns until `stop`.
+pub async fn pods(context: Arc<Context>, stop: CancellationToken) {
+    let config = watcher::Config::default()
+        .timeout(WATCH_SECONDS)
+        .labels(labels::TASK_RUN);
+    let changed = |change: Change<PodView>| take_pod(&context, &change);
+    Follow {
+        context: &context,
+        cache: &context.pods,
+        gate: Gate::Pods,
+        broken: HashMap::new(),
+    }
+    .until(stop, config, changed)
+    .await;
+}
+
+fn take_run(context: &Context, change: Change<TaskRun>) {
+    if change.after.is_none() {
+        context.queue.forget(&change.key);
+    }
+    if run_matters(&change) {
+        context.queue.add(change.key);
+    }
+}
+
+fn take_pod(context: &Context, change: &Change<PodView>) {
+    if pod_matters(change)
+        && let Some(run) = run_of_pod(change)
+    {
+        context.queue.add(run);
+    }
+}
+
+/// One watch.
+struct Follow<'a, T> {
+    context: &'a Context,
+    cache: &'a Cache<T>,
+    gate: Gate,
+    /// The versions of objects that do not fit, so that a new list tells nothing twice.
+    broken: HashMap<Key, Option<String>>,
+}
+
+impl<T> Follow<'_, T>
+where
+    T: k8s_openapi::Metadata<Ty = ObjectMeta>
+        + k8s_openapi::Resource<Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    async fn until(
+        mut self,
+        stop: CancellationToken,
+        config: watcher::Config,
+        mut changed: impl FnMut(Change<T>),
+    ) {
+        let api: Api<Decoded<T>> = api(
+            self.context.cluster.client(),
+            self.context.settings.watch_namespace.as_deref(),
+        );
+        let events = watcher(api, config).default_backoff();
+        tokio::pin!(events);
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                event = events.next() => event,
+            };
+            match event {
+                Some(Ok(event)) => self.take(event, &mut changed),
+                Some(Err(error)) => {
+                    let kind = KindLabels { kind: T::KIND };
+                    self.context.metrics.watch_errors.get_or_create(&kind).inc();
+                    tracing::warn!(kind = T::KIND, %error, "watch interrupted");
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event<Decoded<T>>, changed: &mut impl FnMut(Change<T>)) {
+        match event {
+            Event::Init => self.cache.begin_list(),
+            Event::InitApply(Decoded::Whole(object)) => self.cache.list_item(*object),
+            Event::InitApply(Decoded::Broken(broken)) => self.take_broken(&broken),
+            Event::InitDone => {
+                for change in self.cache.end_list() {
+                    changed(change);
+                }
+                self.context.readiness.open(self.gate);
+            }
+            Event::Apply(Decoded::Whole(object)) => {
+                self.broken.remove(&Key::of(object.metadata()));
+                if let Some(change) = self.cache.apply(*object) {
+                    changed(change);
+                }
+            }
+            Event::Apply(Decoded::Broken(broken)) => {
+                self.take_broken(&broken);
+                // What it was before is no ground for decisions any more.
+                if let Some(change) = self.cache.delete(&broken.metadata) {
+                    changed(change);
+                }
+            }
+            Event::Delete(object) => {
+                let metadata = object.meta();
+                self.broken.remove(&Key::of(metadata));
+                if let Some(change) = self.cache.delete(metadata) {
+                    changed(change);
+                }
+            }
+        }
+    }
+
+    fn take_broken(&mut self, broken: &Broken) {
+        if !is_ours(broken.managed_by.as_deref()) {
+            return;
+        }
+        let key = Key::of(&broken.metadata);
+        let version = broken.metadata.resource_version.clone();
+        if self.broken.get(&key) == Some(&version) {
+            return;
+        }
+        tracing::warn!(kind = T::KIND, object = %key, error = broken.error, "object does not fit its type");
+        let kind = KindLabels { kind: T::KIND };
+        self.context.metrics.undecodable.get_or_create(&kind).inc();
+        self.context.events.emit(Note {
+            about: events::reference::<T>(&broken.metadata),
+            severity: Severity::Warning,
+            reason: "Undecodable",
+            message: format!("The object cannot be read and is ignored: {}", broken.error),
+        });
+        self.broken.insert(key, version);
+    }
+}
+
+fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    }
+}
