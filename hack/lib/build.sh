@@ -76,9 +76,10 @@ programs() {
   local v=k8s.io/component-base/version minor c
   mkdir -p "$BIN"
   version() { sed -n "s|.*$2 v\([0-9][^ ]*\).*|\1|p" "$MODULES/$1/go.mod" | head -1; }
-  local kube containerd runc
+  local kube containerd runc helm
   kube=$(version kube k8s.io/kubernetes) containerd=$(version containerd github.com/containerd/containerd/v2)
   runc=$(version runc github.com/opencontainers/runc)
+  helm=$(version helm helm.sh/helm/v4)
   minor=${kube#1.} minor=${minor%%.*}
   program etcd etcd .
   program runc runc github.com/opencontainers/runc "-extldflags -static -X main.version=$runc" "seccomp netgo osusergo" 1
@@ -92,8 +93,7 @@ programs() {
   program registry-proxy registry-proxy .
   program coredns coredns .
   program provisioner provisioner .
-  # helm reports the version of its own module by itself; kwok's is a constant.
-  program helm helm helm.sh/helm/v4/cmd/helm
+  program helm helm helm.sh/helm/v4/cmd/helm "-X helm.sh/helm/v4/internal/version.version=v$helm"
   program kwok kwok sigs.k8s.io/kwok/cmd/kwok
   [ "$BIN/kwok.yaml" -nt "$BIN/.kwok.stamp" ] || kwok_stages
 }
