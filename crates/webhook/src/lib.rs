@@ -1,0 +1,23 @@
+//! The webhook: what `tektite-core` says about an object, said at admission.
+//!
+//! ```text
+//! request ─→ router* ─→ admit (core: defaults, validate) ─→ answer
+//! Secret* ─→ certs ─→ TLS listener*, and caBundle of the configurations*
+//! ConfigMaps* ─→ settings in force
+//! ```
+//!
+//! Only modules marked * do I/O.
+
+pub mod admin;
+pub mod admit;
+pub mod args;
+pub mod bundle;
+pub mod cert_store;
+pub mod certs;
+pub mod config_watch;
+pub mod graft;
+pub mod logging;
+pub mod review;
+pub mod router;
+pub mod run;
+pub mod state;

@@ -1,0 +1,89 @@
+//! Admission reviews as they stand on the wire. No I/O.
+
+use kube::core::{admission::AdmissionResponse, response::Status};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What the API server asks; only what is used here.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Review {
+    /// The question.
+    pub request: Option<Request>,
+}
+
+/// One object on its way in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Request {
+    /// Goes back with the answer.
+    pub uid: String,
+    /// What kind of object.
+    pub kind: GroupVersionKind,
+    /// What is done to it.
+    pub operation: Operation,
+    /// Its name; empty where the API server still has to make one.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The object as it shall be.
+    pub object: Value,
+    /// The object as it is stored.
+    pub old_object: Value,
+}
+
+/// A kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct GroupVersionKind {
+    /// Its API group.
+    pub group: String,
+    /// Its version.
+    pub version: String,
+    /// Its name.
+    pub kind: String,
+}
+
+/// What is done to an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    /// It is new.
+    Create,
+    /// It is changed.
+    Update,
+    /// Anything else, never asked about.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// As it is, or with a change.
+    Allow(Option<json_patch::Patch>),
+    /// Not like this.
+    Deny(String),
+}
+
+/// The answer as the API server wants it.
+///
+/// # Errors
+/// The patch cannot be written, which says nothing about the object.
+pub fn answer(uid: &str, verdict: Verdict) -> Result<AdmissionResponse, serde_json::Error> {
+    let mut response = AdmissionResponse::invalid("");
+    uid.clone_into(&mut response.uid);
+    match verdict {
+        Verdict::Allow(patch) => {
+            response.allowed = true;
+            response.result = Status::default();
+            if let Some(patch) = patch {
+                response = response.with_patch(patch).map_err(serde::ser::Error::custom)?;
+            }
+        }
+        Verdict::Deny(message) => {
+            response.result = Status::failure(&message, "BadRequest").with_code(400);
+        }
+    }
+    Ok(response)
+}

@@ -1,0 +1,80 @@
+//! What all parts of the program share. No I/O.
+
+use std::sync::{Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tektite_core::config::Config;
+
+/// One thing that has to happen before the API server may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// The ConfigMaps have been read.
+    Config,
+    /// A certificate is served.
+    Certificate,
+    /// The configurations hold the certificate's CA.
+    Bundle,
+    /// The listener accepts.
+    Listener,
+    /// Never opened again: the program ends.
+    Shutdown,
+}
+
+impl Gate {
+    /// What `/readyz` calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "ConfigMaps have not been read",
+            Self::Certificate => "no certificate is served",
+            Self::Bundle => "the webhook configurations do not hold the CA",
+            Self::Listener => "the listener does not accept",
+            Self::Shutdown => "shutting down",
+        }
+    }
+}
+
+/// Shared by requests, watches and probes.
+#[derive(Debug)]
+pub struct State {
+    /// The operator's settings in force.
+    pub config: ArcSwap<Config>,
+    shut: Mutex<Vec<Gate>>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            config: ArcSwap::default(),
+            shut: Mutex::new(vec![
+                Gate::Config,
+                Gate::Certificate,
+                Gate::Bundle,
+                Gate::Listener,
+            ]),
+        }
+    }
+}
+
+impl State {
+    /// `gate` is no obstacle any more.
+    pub fn open(&self, gate: Gate) {
+        self.shut
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|other| *other != gate);
+    }
+
+    /// `gate` is an obstacle from now on.
+    pub fn shut(&self, gate: Gate) {
+        let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shut.contains(&gate) {
+            shut.push(gate);
+        }
+    }
+
+    /// What is still to come; empty when the API server may call.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        shut.iter().map(|gate| gate.as_str()).collect()
+    }
+}
