@@ -19,6 +19,7 @@ use crate::{
     cluster::Cluster,
     events::{self, Emitter, Note},
     metrics::Metrics,
+    pace::Pace,
     queue::Queue,
     readiness::Readiness,
 };
@@ -72,6 +73,8 @@ pub struct Context {
     pub delivery: ArcSwap<Delivery>,
     /// TaskRuns that want a look.
     pub queue: Queue,
+    /// Status changes that wait a moment.
+    pub pace: Pace,
     /// Where events go.
     pub events: Emitter,
     /// What is counted.
@@ -98,6 +101,7 @@ impl Context {
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
             queue: Queue::default(),
+            pace: Pace::default(),
             events,
             metrics,
             readiness: Readiness::default(),

@@ -24,6 +24,7 @@ pub mod gather;
 pub mod logging;
 pub mod metrics;
 pub mod nodes;
+pub mod pace;
 pub mod queue;
 pub mod readiness;
 pub mod reconcile;

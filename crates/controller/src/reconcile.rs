@@ -66,26 +66,47 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
 pub async fn perform(context: &Context, found: &Found<'_>, plan: Plan) -> Result<Outcome, Error> {
     let run = &*found.run;
     let (plan, unfinished) = carry_out(context, found, plan).await;
-    match status::write(context, run, &plan).await {
-        Ok(()) => {}
+    let held = match write(context, run, &plan).await {
+        Ok(held) => held,
         Err(error) if error.is_conflict() => return Ok(Outcome::Conflict),
         Err(error) if error.is_not_found() => return Ok(Outcome::Ignored),
         Err(error) => return Err(error),
+    };
+    let done = plan.status.is_done();
+    match unfinished {
+        Some(reason) if !done => Err(Error::Unfinished(reason)),
+        _ => {
+            let next = rest(plan.requeue, done);
+            Ok(Outcome::Settled(held.map_or(next, |wait| {
+                Some(next.map_or(wait, |next| next.min(wait)))
+            })))
+        }
     }
-    // Told only of what is written, else every try would tell it again.
-    for event in plan.events {
+}
+
+/// Writes metadata and status, and tells what the plan has to tell. Where the status can wait, says
+/// how long.
+async fn write(context: &Context, run: &TaskRun, plan: &Plan) -> Result<Option<Duration>, Error> {
+    let metadata = status::write_metadata(context, run, plan).await?;
+    let key = Key::of(&run.metadata);
+    if status::status_differs(run, &plan.status) {
+        if let Some(wait) = context.pace.hold(&key, run.status.as_ref(), &plan.status) {
+            return Ok(Some(wait));
+        }
+        status::write_status(context, run, &metadata, &plan.status).await?;
+    } else {
+        context.pace.forget(&key);
+    }
+    // Told only of what is written, else every look would tell it again.
+    for event in &plan.events {
         context.events.emit(Note {
             about: events::task_run(run),
             severity: event.severity,
             reason: event.reason,
-            message: event.message,
+            message: event.message.clone(),
         });
     }
-    let done = plan.status.is_done();
-    match unfinished {
-        Some(reason) if !done => Err(Error::Unfinished(reason)),
-        _ => Ok(Outcome::Settled(rest(plan.requeue, done))),
-    }
+    Ok(None)
 }
 
 /// Carries out the plan's effects. Where one is refused, the plan becomes what the core makes of

@@ -8,7 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use serde_json::json;
-use tektite_api::{Condition, ConditionStatus, TaskRun, TaskRunStatus, status::SUCCEEDED};
+use tektite_api::TaskRun;
 use tektite_core::lifecycle::{Effect, Event, Plan, Refusal, Severity};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     gather::gather,
     reconcile::{Outcome, perform, reconcile},
-    testing::{TestContext, context, pod_of, run},
+    testing::{TestContext, context, going_on, pod_of, run},
 };
 
 const PODS: &str = "/api/v1/namespaces/n/pods";
@@ -31,20 +31,6 @@ fn create_pod() -> Effect {
         metadata: pod.metadata,
         ..Pod::default()
     }))
-}
-
-fn going_on() -> TaskRunStatus {
-    TaskRunStatus {
-        pod_name: "r-pod".to_owned(),
-        conditions: vec![Condition {
-            condition_type: SUCCEEDED.to_owned(),
-            status: ConditionStatus::Unknown,
-            last_transition_time: None,
-            reason: "Pending".to_owned(),
-            message: String::new(),
-        }],
-        ..TaskRunStatus::default()
-    }
 }
 
 async fn act(context: &Context, run: &TaskRun, plan: Plan) -> Result<Outcome, crate::error::Error> {

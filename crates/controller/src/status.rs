@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tektite_api::{TaskRun, TaskRunStatus};
 use tektite_core::lifecycle::Plan;
 
@@ -28,25 +29,47 @@ pub fn status_differs(run: &TaskRun, status: &TaskRunStatus) -> bool {
     }
 }
 
-/// Writes the plan's metadata and status to `run`.
+/// Writes the plan's metadata to `run`, and says what it is then.
 ///
 /// # Errors
-/// A write was refused; what was written before it stays.
-pub async fn write(context: &Context, run: &TaskRun, plan: &Plan) -> Result<(), Error> {
-    let mut metadata = run.metadata.clone();
+/// The write was refused.
+pub async fn write_metadata(context: &Context, run: &TaskRun, plan: &Plan) -> Result<ObjectMeta, Error> {
+    let metadata = run.metadata.clone();
     let labels = missing_entries(metadata.labels.as_ref(), &plan.labels);
     let annotations = missing_entries(metadata.annotations.as_ref(), &plan.annotations);
-    if !labels.is_empty() || !annotations.is_empty() {
-        let patched = context
-            .cluster
-            .patch_run(&metadata, &labels, &annotations)
-            .await?;
-        let replaced = std::mem::replace(&mut metadata, patched.metadata.clone());
-        context.runs.assume(patched, replaced.resource_version.as_deref());
+    if labels.is_empty() && annotations.is_empty() {
+        return Ok(metadata);
     }
-    if status_differs(run, &plan.status) {
-        let written = context.cluster.put_run_status(&metadata, &plan.status).await?;
-        context.runs.assume(written, metadata.resource_version.as_deref());
+    let patched = context
+        .cluster
+        .patch_run(&metadata, &labels, &annotations)
+        .await?;
+    let now = patched.metadata.clone();
+    context.runs.assume(patched, metadata.resource_version.as_deref());
+    Ok(now)
+}
+
+/// Writes `status` to `run`, whose metadata is `metadata` by now.
+///
+/// # Errors
+/// The write was refused.
+pub async fn write_status(
+    context: &Context,
+    run: &TaskRun,
+    metadata: &ObjectMeta,
+    status: &TaskRunStatus,
+) -> Result<(), Error> {
+    let written = context.cluster.put_run_status(metadata, status).await?;
+    context.runs.assume(written, metadata.resource_version.as_deref());
+    let reason = |status: &TaskRunStatus| status.succeeded().map(|condition| condition.reason.clone());
+    let before = run.status.as_ref().and_then(reason);
+    let after = reason(status);
+    if before != after {
+        tracing::info!(
+            before = before.as_deref().unwrap_or("none"),
+            now = after.as_deref().unwrap_or("none"),
+            "status"
+        );
     }
     Ok(())
 }

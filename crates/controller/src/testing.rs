@@ -11,7 +11,7 @@ use kube::{
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tektite_api::{TaskRun, labels};
+use tektite_api::{Condition, ConditionStatus, TaskRun, TaskRunStatus, labels, status::SUCCEEDED};
 use tektite_core::{
     delivery::{Delivery, DeliveryMode},
     pod_view::PodView,
@@ -44,6 +44,20 @@ pub(crate) fn run(name: &str) -> TaskRun {
     TaskRun {
         metadata: metadata(name),
         ..TaskRun::default()
+    }
+}
+
+pub(crate) fn going_on() -> TaskRunStatus {
+    TaskRunStatus {
+        pod_name: "r-pod".to_owned(),
+        conditions: vec![Condition {
+            condition_type: SUCCEEDED.to_owned(),
+            status: ConditionStatus::Unknown,
+            last_transition_time: None,
+            reason: "Pending".to_owned(),
+            message: String::new(),
+        }],
+        ..TaskRunStatus::default()
     }
 }
 

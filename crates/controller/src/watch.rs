@@ -64,6 +64,7 @@ pub async fn pods(context: Arc<Context>, stop: CancellationToken) {
 fn take_run(context: &Context, change: Change<TaskRun>) {
     if change.after.is_none() {
         context.queue.forget(&change.key);
+        context.pace.forget(&change.key);
     }
     if run_matters(&change) {
         context.queue.add(change.key);

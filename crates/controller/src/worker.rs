@@ -40,6 +40,7 @@ pub async fn work(context: Arc<Context>, stop: CancellationToken) {
         });
         while looks.try_join_next().is_some() {}
     }
+    while looks.try_join_next().is_some() {}
     let under_way = looks.len();
     if under_way > 0 {
         tracing::info!(under_way, "ending what has begun");
