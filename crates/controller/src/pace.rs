@@ -75,25 +75,30 @@ fn can_wait(stored: &TaskRunStatus, wanted: &TaskRunStatus) -> bool {
         && stored
             .steps
             .iter()
-            .map(step_kind)
-            .eq(wanted.steps.iter().map(step_kind))
+            .filter_map(step_got)
+            .eq(wanted.steps.iter().filter_map(step_got))
         && stored
             .sidecars
             .iter()
-            .map(sidecar_kind)
-            .eq(wanted.sidecars.iter().map(sidecar_kind))
+            .filter_map(sidecar_got)
+            .eq(wanted.sidecars.iter().filter_map(sidecar_got))
 }
 
-fn step_kind(step: &StepState) -> (&str, bool, bool) {
-    (&step.name, step.running.is_some(), step.terminated.is_some())
+/// How far a step has got; nothing for one that waits, or is not there yet.
+fn step_got(step: &StepState) -> Option<(&str, bool)> {
+    got(&step.name, step.running.is_some(), step.terminated.is_some())
 }
 
-fn sidecar_kind(sidecar: &SidecarState) -> (&str, bool, bool) {
-    (
+fn sidecar_got(sidecar: &SidecarState) -> Option<(&str, bool)> {
+    got(
         &sidecar.name,
         sidecar.running.is_some(),
         sidecar.terminated.is_some(),
     )
+}
+
+fn got(name: &str, is_running: bool, is_over: bool) -> Option<(&str, bool)> {
+    (is_running || is_over).then_some((name, is_over))
 }
 
 #[cfg(test)]
@@ -132,7 +137,10 @@ mod tests {
             |status| status.conditions[0].status = ConditionStatus::False
         ));
         assert!(!changed(|status| status.steps = vec![step(true)]));
-        assert!(!changed(|status| status.steps.clear()));
+        assert!(
+            changed(|status| status.steps.clear()),
+            "a step that waits is no news"
+        );
         assert!(!changed(|status| status.pod_name.push('2')));
         assert!(!can_wait(&TaskRunStatus::default(), &stored()));
     }

@@ -1,5 +1,7 @@
 //! What happens between us and the API server, request by request.
 
+mod streams;
+
 use std::sync::Arc;
 
 use http::Method;

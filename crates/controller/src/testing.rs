@@ -144,6 +144,7 @@ pub(crate) struct Script(Handle<Request<Body>, Response<Body>>);
 /// A request that waits for its answer.
 pub(crate) struct Asked {
     pub(crate) body: Value,
+    pub(crate) query: String,
     send: SendResponse<Response<Body>>,
 }
 
@@ -153,9 +154,10 @@ impl Script {
         let next = tokio::time::timeout(Duration::from_secs(5), self.0.next_request());
         let (request, send) = next.await.expect("a request in time").expect("a request");
         assert_eq!((request.method(), request.uri().path()), (&method, path));
+        let query = request.uri().query().unwrap_or_default().to_owned();
         let bytes = request.into_body().collect_bytes().await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Asked { body, send }
+        Asked { body, query, send }
     }
 
     /// Answers look-ups of what is not there, until nothing more comes; writes fail the test.
@@ -165,6 +167,7 @@ impl Script {
             assert_eq!(request.method(), Method::GET, "{}", request.uri());
             let asked = Asked {
                 body: Value::Null,
+                query: String::new(),
                 send,
             };
             asked.refuse(404, "NotFound");
@@ -192,10 +195,24 @@ impl Asked {
         self.answer(StatusCode::from_u16(code).unwrap(), &json!(status))
     }
 
+    /// Answers a watch with `events`, and ends it. As the API server does, and has to for the
+    /// decoding, it writes the type first.
+    pub(crate) fn with_events(self, events: &[(&str, Value)]) {
+        let mut text = String::new();
+        for (kind, object) in events {
+            text.push_str(&[r#"{"type":""#, kind, r#"","object":"#, &object.to_string(), "}\n"].concat());
+        }
+        self.send(StatusCode::OK, text.into_bytes());
+    }
+
     fn answer(self, code: StatusCode, object: &Value) -> Value {
-        let body = Body::from(serde_json::to_vec(object).unwrap());
-        self.send
-            .send_response(Response::builder().status(code).body(body).unwrap());
-        self.body
+        let sent = self.body.clone();
+        self.send(code, serde_json::to_vec(object).unwrap());
+        sent
+    }
+
+    fn send(self, code: StatusCode, body: Vec<u8>) {
+        let response = Response::builder().status(code).body(Body::from(body));
+        self.send.send_response(response.unwrap());
     }
 }

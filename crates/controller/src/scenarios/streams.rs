@@ -1,0 +1,131 @@
+//! Watches, and the life of the worker.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{POD, with_version};
+use crate::{
+    cache::Key,
+    queue::Next,
+    readiness::Gate,
+    testing::{TestContext, context, going_on, run},
+};
+
+#[tokio::test]
+async fn a_watch_fills_cache_and_queue_whatever_comes() {
+    const LIST: &str = "/apis/tekton.dev/v1/taskruns";
+    let TestContext {
+        context,
+        mut server,
+        mut notes,
+        ..
+    } = context();
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(crate::watch::task_runs(Arc::clone(&context), stop.clone()));
+
+    let mut foreign = run("foreign");
+    foreign.spec.managed_by = Some("example.com/other".to_owned());
+    let bad = |version: &str| {
+        json!({
+            "metadata": {"name": "bad", "namespace": "n", "uid": "b", "resourceVersion": version},
+            "spec": {"retries": "many"},
+        })
+    };
+    server.expect(Method::GET, LIST).await.with(&json!({
+        "apiVersion": "tekton.dev/v1", "kind": "TaskRunList", "metadata": {"resourceVersion": "9"},
+        "items": [run("r"), foreign, bad("2")],
+    }));
+    let asked = server.expect(Method::GET, LIST).await;
+    assert!(!context.readiness.missing().contains(&Gate::TaskRuns));
+    assert_eq!((context.runs.len(), context.queue.depth()), (2, 1));
+    assert_eq!(notes.try_recv().unwrap().reason, "Undecodable");
+
+    let mut own_write = with_version(&run("r"), "10");
+    own_write.status = Some(going_on());
+    context.runs.assume(own_write.clone(), Some("1"));
+    let mut cancelled = with_version(&own_write, "13");
+    cancelled.metadata.generation = Some(2);
+    let taken = context.queue.next().await;
+    context.queue.finish(&taken, Next::Rest);
+    asked.with_events(&[
+        ("MODIFIED", json!(own_write)),
+        ("MODIFIED", json!(bad("2"))),
+        ("ADDED", json!(run("new"))),
+        ("DELETED", json!(with_version(&foreign, "12"))),
+    ]);
+    // The stream is at its end: it goes on where it stood.
+    let asked = server.expect(Method::GET, LIST).await;
+    assert_eq!(context.queue.next().await.name, "new");
+    assert_eq!(context.queue.depth(), 0, "our own write is no reason for a look");
+    assert_eq!(context.runs.len(), 2);
+    assert!(notes.try_recv().is_err(), "nothing is told twice");
+
+    asked.with_events(&[("MODIFIED", json!(cancelled))]);
+    let _asked = server.expect(Method::GET, LIST).await;
+    assert_eq!(context.queue.next().await.name, "r");
+    stop.cancel();
+    watch.await.unwrap();
+}
+
+#[tokio::test]
+async fn settings_are_read_before_anything_is_done() {
+    const LIST: &str = "/api/v1/namespaces/system/configmaps";
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let stop = CancellationToken::new();
+    let follow = tokio::spawn(crate::config_watch::follow(Arc::clone(&context), stop.clone()));
+    let list = |items: serde_json::Value| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": "9"}, "items": items,
+        })
+    };
+    let first = server.expect(Method::GET, LIST).await;
+    let second = server.expect(Method::GET, LIST).await;
+    let flags = json!([{
+        "metadata": {"name": "feature-flags", "namespace": "system", "resourceVersion": "2"},
+        "data": {"enable-api-fields": "alpha"},
+    }]);
+    let (defaults, switches) = if first.query.contains("config-defaults") {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    switches.with(&list(flags));
+    let _watch = server.expect(Method::GET, LIST).await;
+    assert!(context.readiness.missing().contains(&Gate::Config));
+    defaults.with(&list(json!([])));
+    let _watch = server.expect(Method::GET, LIST).await;
+    assert!(!context.readiness.missing().contains(&Gate::Config));
+    assert_eq!(
+        context.config.load().flags.api_fields,
+        tektite_core::config::ApiFields::Alpha
+    );
+    stop.cancel();
+    follow.await.unwrap();
+}
+
+#[tokio::test]
+async fn work_that_has_begun_is_ended_at_shutdown() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let mut run = run("r");
+    run.status = Some(going_on());
+    // The status names a Pod that the watch does not know: the look begins with a request.
+    context.runs.apply(run.clone());
+    context.queue.add(Key::of(&run.metadata));
+    let stop = CancellationToken::new();
+    let work = tokio::spawn(crate::worker::work(Arc::clone(&context), stop.clone()));
+    let asked = server.expect(Method::GET, POD).await;
+    stop.cancel();
+    context.queue.add(Key::new("n", "later"));
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    assert!(!work.is_finished());
+    asked.refuse(403, "Forbidden");
+    work.await.unwrap();
+    assert_eq!(context.queue.depth(), 1, "nothing new was begun");
+}
