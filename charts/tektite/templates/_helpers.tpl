@@ -1,4 +1,4 @@
-{{/* Labels of every object. `tektite.dev/component` is added where one matters. */}}
+{{/* Labels of every object. */}}
 {{- define "tektite.labels" -}}
 app.kubernetes.io/name: tektite
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -7,6 +7,12 @@ app.kubernetes.io/part-of: tekton-pipelines
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* The same for an object of one component. Arguments: root, component (controller, webhook). */}}
+{{- define "tektite.componentLabels" -}}
+{{ include "tektite.labels" .root }}
+app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{/* What a Deployment selects its Pods by. Argument: the component. */}}
@@ -40,24 +46,18 @@ seccompProfile:
 
 {{/* Where a component's Pods may run. Argument: its values. */}}
 {{- define "tektite.placement" -}}
-{{- with .nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- $placement := dict -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" -}}
+{{- with index $ $key -}}{{- $_ := set $placement $key . -}}{{- end -}}
+{{- end -}}
+{{- with $placement -}}{{ toYaml . }}{{- end -}}
 {{- end }}
 
 {{/* Labels and annotations of a component's Pods. Arguments: name, values. */}}
 {{- define "tektite.podMetadata" -}}
 labels:
   {{- include "tektite.selector" .name | nindent 2 }}
+  app.kubernetes.io/component: {{ trimPrefix "tekton-pipelines-" .name }}
   {{- with .values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -68,7 +68,7 @@ annotations:
 {{- end }}
 
 {{- define "tektite.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- with .Values.image.pullSecrets -}}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
@@ -76,12 +76,16 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* The webhook's CA as the cluster has it: the webhook writes it, and an upgrade must not take it away. */}}
-{{- define "tektite.caBundle" -}}
-{{- $found := lookup "admissionregistration.k8s.io/v1" .kind "" .name -}}
-{{- with $found.webhooks -}}
-{{- with (first .).clientConfig.caBundle }}
-caBundle: {{ . }}
-{{- end -}}
+{{/* A value of a ConfigMap, which is always text: a number without an exponent, a structure as YAML. */}}
+{{- define "tektite.setting" -}}
+{{- if or (kindIs "map" .) (kindIs "slice" .) -}}
+{{ toYaml . | quote }}
+{{- else if and (kindIs "float64" .) (eq (floor .) .) -}}
+{{ int64 . | quote }}
+{{- else if contains "\n" (toString .) -}}
+|2
+{{ toString . | trimSuffix "\n" | indent 4 }}
+{{- else -}}
+{{ toString . | quote }}
 {{- end -}}
 {{- end }}
