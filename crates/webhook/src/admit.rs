@@ -40,6 +40,9 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
     if request.operation != Operation::Create {
         return Verdict::Allow(None);
     }
+    if breaks_schema_rule(request) {
+        return validate(request, config);
+    }
     let changed = match kind(request) {
         Some(Kind::TaskRun) => change(&request.object, |run: &mut TaskRun| {
             defaults::drop_reserved_annotations(run);
@@ -57,6 +60,18 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
             "mutation failed: cannot decode incoming new object: {error}"
         )),
     }
+}
+
+/// Whether the schema itself would refuse the object, between the mutating and the validating call:
+/// then its terse text would be all that a user sees, so the whole truth is told before.
+fn breaks_schema_rule(request: &Request) -> bool {
+    let has = |field: &str| {
+        request
+            .object
+            .pointer(field)
+            .is_some_and(|value| !value.is_null())
+    };
+    kind(request) == Some(Kind::TaskRun) && has("/spec/taskRef") == has("/spec/taskSpec")
 }
 
 /// The object with a change made to its typed form; fields that the type does not know stay.
@@ -193,6 +208,25 @@ mod tests {
         );
         assert_eq!(changed["metadata"]["annotations"], json!({}));
         assert_eq!(defaulted("TaskRun", changed.clone()), changed);
+    }
+
+    #[test]
+    fn what_the_schema_would_refuse_is_refused_before_it() {
+        let run = json!({"metadata": {"name": "r"}, "spec": {"timeout": "-1m"}});
+        let Verdict::Deny(message) = default(
+            &request("TaskRun", Operation::Create, run, Value::Null),
+            &Config::default(),
+        ) else {
+            panic!("accepted")
+        };
+        assert!(
+            message.starts_with("validation failed: expected exactly one, got neither"),
+            "{message}"
+        );
+        assert!(
+            message.contains("invalid value: -1m0s should be >= 0: spec.timeout"),
+            "{message}"
+        );
     }
 
     #[test]

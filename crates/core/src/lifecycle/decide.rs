@@ -12,7 +12,7 @@ use crate::{
     delivery::Delivery,
     names,
     observe::{self, Outcome, Subject},
-    pod,
+    pod::{self, BuildError},
     pod_view::{Phase, PodView},
     reason::Reason,
 };
@@ -128,15 +128,17 @@ fn start(run: &TaskRun, status: &mut TaskRunStatus, now: Timestamp) {
 fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan) {
     let Gathered { config, now, .. } = *gathered;
     let run = &prepared.run;
-    let built = pod::build(&pod::Input {
-        run,
-        spec: &prepared.spec,
-        bound: &prepared.bound,
-        variables: &prepared.variables,
-        config,
-        delivery: delivery_of(gathered),
-        revision: gathered.revision,
-        attempt: attempt(run),
+    let built = delivery_of(gathered).and_then(|delivery| {
+        pod::build(&pod::Input {
+            run,
+            spec: &prepared.spec,
+            bound: &prepared.bound,
+            variables: &prepared.variables,
+            config,
+            delivery,
+            revision: gathered.revision,
+            attempt: attempt(run),
+        })
     });
     let pod = match built {
         Ok(pod) => pod,
@@ -158,15 +160,19 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
 }
 
 /// The form for the run's next Pod: its own annotation, else the cluster's.
-fn delivery_of<'a>(gathered: &Gathered<'a>) -> DeliverySettings<'a> {
-    let own = gathered
-        .run
-        .annotation(labels::DELIVERY)
-        .and_then(Delivery::from_word);
-    DeliverySettings {
-        form: own.unwrap_or(gathered.delivery.form),
+fn delivery_of<'a>(gathered: &Gathered<'a>) -> Result<DeliverySettings<'a>, BuildError> {
+    let Some(word) = gathered.run.annotation(labels::DELIVERY) else {
+        return Ok(gathered.delivery);
+    };
+    let form = Delivery::from_word(word).ok_or_else(|| BuildError::Annotation {
+        key: labels::DELIVERY,
+        value: word.to_owned(),
+        allowed: "write image-volume or init-container",
+    })?;
+    Ok(DeliverySettings {
+        form,
         ..gathered.delivery
-    }
+    })
 }
 
 fn creation_failed(run: &TaskRun, error: &str) -> String {
