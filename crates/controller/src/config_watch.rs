@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
+    error::explain_watch,
     events::{self, Note},
     metrics::{ConfigLabels, KindLabels},
     readiness::Gate,
@@ -88,7 +89,11 @@ pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
             Some(Err((part, error))) => {
                 let kind = KindLabels { kind: "ConfigMap" };
                 context.metrics.watch_errors.get_or_create(&kind).inc();
-                tracing::warn!(config = part.name(), %error, "watch interrupted");
+                tracing::warn!(
+                    config = part.name(),
+                    error = explain_watch(&error),
+                    "watch interrupted"
+                );
             }
             None => return,
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kube::runtime::watcher;
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -135,6 +137,17 @@ pub fn explain(error: &kube::Error) -> String {
             }
             text
         }
+    }
+}
+
+/// What interrupted a watch.
+pub fn explain_watch(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => explain(error),
+        watcher::Error::WatchError(status) => status.message.clone(),
+        watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
 

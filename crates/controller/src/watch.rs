@@ -21,6 +21,7 @@ use crate::{
     cache::{Cache, Change, Key},
     context::Context,
     decode::{Broken, Decoded},
+    error::explain_watch,
     events::{self, Note},
     metrics::KindLabels,
     readiness::Gate,
@@ -122,7 +123,7 @@ where
                 Some(Err(error)) => {
                     let kind = KindLabels { kind: T::KIND };
                     self.context.metrics.watch_errors.get_or_create(&kind).inc();
-                    tracing::warn!(kind = T::KIND, %error, "watch interrupted");
+                    tracing::warn!(kind = T::KIND, error = explain_watch(&error), "watch interrupted");
                 }
                 None => return,
             }
