@@ -169,7 +169,7 @@ mod tests {
 
         take(&context, Part::Flags, flags("gamma"));
         assert_eq!(fields(), ApiFields::Alpha);
-        let note = notes.try_recv().unwrap();
+        let note = notes.try_recv().unwrap().note;
         assert_eq!(note.about.name.as_deref(), Some("feature-flags"));
         assert!(
             note.message.contains("invalid value for feature flag"),

@@ -17,7 +17,7 @@ use crate::{
     args::Args,
     cache::Cache,
     cluster::Cluster,
-    events::{self, Emitter, Note},
+    events::{self, Emitter, Waiting},
     metrics::Metrics,
     pace::Pace,
     queue::Queue,
@@ -90,7 +90,7 @@ impl Context {
         client: kube::Client,
         limit: Duration,
         registry: &mut Registry,
-    ) -> (Arc<Self>, mpsc::Receiver<Note>) {
+    ) -> (Arc<Self>, mpsc::Receiver<Waiting>) {
         let metrics = Metrics::register(registry);
         let (events, notes) = events::channel(metrics.clone());
         let context = Self {

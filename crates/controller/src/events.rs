@@ -1,11 +1,12 @@
-//! Kubernetes events, as well as can be: they queue up to a bound, one task sends them, and what
-//! does not fit is counted and dropped. Nothing ever waits for an event.
+//! Kubernetes events, as well as can be: they queue up to a bound, one task sends a few at a time,
+//! and what does not fit is counted and dropped. Nothing ever waits for an event.
 //!
 //! kube's `Recorder` would make each reconcile wait for the request, under a lock, with a scan of
 //! all events of the last minutes.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
@@ -20,6 +21,8 @@ use crate::{cluster::Cluster, metrics::Metrics};
 
 /// How many events can wait.
 const CAPACITY: usize = 1024;
+/// How many are sent at the same time.
+const SENDERS: usize = 8;
 /// Below this much room only warnings are taken.
 const RESERVED: usize = CAPACITY / 4;
 /// The API server takes no longer message.
@@ -40,15 +43,24 @@ pub struct Note {
     pub message: String,
 }
 
+/// A note that waits to be sent.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// When it was written.
+    pub at: Timestamp,
+    /// What it says.
+    pub note: Note,
+}
+
 /// Takes events.
 #[derive(Clone, Debug)]
 pub struct Emitter {
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<Waiting>,
     metrics: Metrics,
 }
 
 /// An emitter, and where its events come out.
-pub fn channel(metrics: Metrics) -> (Emitter, mpsc::Receiver<Note>) {
+pub fn channel(metrics: Metrics) -> (Emitter, mpsc::Receiver<Waiting>) {
     let (notes, receiver) = mpsc::channel(CAPACITY);
     (Emitter { notes, metrics }, receiver)
 }
@@ -57,7 +69,8 @@ impl Emitter {
     /// Takes `note`, or drops it.
     pub fn emit(&self, note: Note) {
         let is_full = self.notes.capacity() < RESERVED && note.severity == Severity::Normal;
-        if is_full || self.notes.try_send(note).is_err() {
+        let at = Timestamp::now();
+        if is_full || self.notes.try_send(Waiting { at, note }).is_err() {
             self.metrics.event("dropped");
         }
     }
@@ -65,26 +78,36 @@ impl Emitter {
 
 /// Sends events until `stop`, then those that still wait.
 pub async fn send(
-    mut notes: mpsc::Receiver<Note>,
+    mut notes: mpsc::Receiver<Waiting>,
     cluster: Cluster,
     metrics: Metrics,
     stop: CancellationToken,
 ) {
-    loop {
-        let note = tokio::select! {
+    let next = async || {
+        tokio::select! {
             biased;
             note = notes.recv() => note,
             () = stop.cancelled() => None,
-        };
-        let Some(note) = note else { return };
-        let event = event(note, Timestamp::now());
-        let namespace = event.metadata.namespace.clone().unwrap_or_default();
-        match cluster.create_event(&namespace, &event).await {
-            Ok(()) => metrics.event("sent"),
-            Err(error) => {
-                metrics.event("failed");
-                tracing::debug!(%error, "event lost");
-            }
+        }
+    };
+    let waiting = futures::stream::unfold(next, async |mut next| {
+        let note = next().await?;
+        Some((note, next))
+    });
+    waiting
+        .for_each_concurrent(SENDERS, |Waiting { at, note }| {
+            send_one(&cluster, &metrics, event(note, at))
+        })
+        .await;
+}
+
+async fn send_one(cluster: &Cluster, metrics: &Metrics, event: Event) {
+    let namespace = event.metadata.namespace.clone().unwrap_or_default();
+    match cluster.create_event(&namespace, &event).await {
+        Ok(()) => metrics.event("sent"),
+        Err(error) => {
+            metrics.event("failed");
+            tracing::debug!(%error, "event lost");
         }
     }
 }
@@ -200,8 +223,8 @@ mod tests {
         }
         emitter.emit(note(Severity::Warning, "w"));
         let mut taken = Vec::new();
-        while let Ok(note) = receiver.try_recv() {
-            taken.push(note.severity);
+        while let Ok(waiting) = receiver.try_recv() {
+            taken.push(waiting.note.severity);
         }
         assert_eq!(taken.last(), Some(&Severity::Warning));
         assert!(taken.len() < CAPACITY);

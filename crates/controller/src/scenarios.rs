@@ -250,7 +250,7 @@ async fn effects_then_metadata_then_status() {
     assert_eq!(status["status"]["podName"], "r-pod");
     assert_eq!(status.get("spec"), None);
     assert_eq!(version(&context).as_deref(), Some("3"));
-    assert_eq!(notes.try_recv().unwrap().reason, "Started");
+    assert_eq!(notes.try_recv().unwrap().note.reason, "Started");
     // The echoes of the watch are no news.
     assert!(context.runs.apply(with_version(&run, "2")).is_none());
     assert!(context.runs.apply(with_version(&run, "3")).is_none());

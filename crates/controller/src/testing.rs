@@ -22,7 +22,7 @@ use tower_test::mock::{Handle, SendResponse, pair};
 use crate::{
     context::{Context, Settings},
     error::Error,
-    events::Note,
+    events::Waiting,
     metrics::Metrics,
 };
 
@@ -113,7 +113,7 @@ pub(crate) fn metrics() -> Metrics {
 pub(crate) struct TestContext {
     pub(crate) context: Arc<Context>,
     pub(crate) server: Script,
-    pub(crate) notes: mpsc::Receiver<Note>,
+    pub(crate) notes: mpsc::Receiver<Waiting>,
     pub(crate) registry: Registry,
 }
 

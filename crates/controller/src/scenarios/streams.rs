@@ -41,7 +41,7 @@ async fn a_watch_fills_cache_and_queue_whatever_comes() {
     let asked = server.expect(Method::GET, LIST).await;
     assert!(!context.readiness.missing().contains(&Gate::TaskRuns));
     assert_eq!((context.runs.len(), context.queue.depth()), (2, 1));
-    assert_eq!(notes.try_recv().unwrap().reason, "Undecodable");
+    assert_eq!(notes.try_recv().unwrap().note.reason, "Undecodable");
 
     let mut own_write = with_version(&run("r"), "10");
     own_write.status = Some(going_on());
