@@ -1,0 +1,211 @@
+//! The step's command: started in a process group of its own, given every signal, stopped when its
+//! time is over, and all that it leaves reaped (runtime.md section 3.6). Does I/O.
+
+use std::{
+    ffi::{CString, OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    libc::{SIGCHLD, SIGKILL, SIGTERM},
+    sys::prctl,
+    unistd::{Pid, getpid},
+};
+
+use crate::{
+    clock, diagnose,
+    events::{Signals, Watch, signal_name},
+    log::Log,
+    outcome::Ending,
+    program,
+    sys::{self, Ended},
+    wait::{TICK, is_cancelled},
+};
+
+/// The most that a command gets between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(10);
+/// The least, where a timeout is shorter than that.
+const LEAST_GRACE: Duration = Duration::from_secs(1);
+/// How long a killed process may take to die (a hung network file system) before it is given up.
+const UNKILLABLE: Duration = Duration::from_secs(5);
+
+/// The command and its limits.
+#[derive(Debug)]
+pub(crate) struct Command<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) args: &'a [String],
+    /// None is no limit.
+    pub(crate) timeout: Option<Duration>,
+    /// Not empty once the TaskRun is cancelled.
+    pub(crate) cancel: &'a Path,
+    pub(crate) signals: &'a Signals,
+    pub(crate) log: Log,
+}
+
+/// Why the command is being stopped, and how far that has got.
+struct Stop {
+    ending: Ending,
+    kill_at: Instant,
+    give_up_at: Option<Instant>,
+}
+
+impl Command<'_> {
+    /// Runs it to its end. `path` is the container's PATH.
+    pub(crate) fn run(&self, path: Option<OsString>) -> Ending {
+        // As PID 1 orphans come to us anyway; with a shared process namespace they would not.
+        if getpid().as_raw() != 1 {
+            let _ = prctl::set_child_subreaper(true);
+        }
+        let watch = Watch::around(&[self.cancel]);
+        let began = Instant::now();
+        match self.start(path) {
+            Ok(pid) => {
+                self.log.debug(format_args!("process {pid} started"));
+                let ending = self.follow(pid, began, &watch);
+                self.say(&ending, began.elapsed());
+                ending
+            }
+            Err(sentence) => {
+                self.log.error(format_args!("{sentence}"));
+                Ending::Broken(sentence)
+            }
+        }
+    }
+
+    fn start(&self, path: Option<OsString>) -> Result<Pid, String> {
+        let found = program::find(self.name, path).map_err(|error| error.to_string())?;
+        let text = |text: &OsStr| {
+            CString::new(text.as_bytes())
+                .map_err(|_| format!("an argument of {} has a NUL byte in it: remove it", self.name))
+        };
+        let file = text(found.as_os_str())?;
+        let words = std::iter::once(self.name).chain(self.args.iter().map(String::as_str));
+        let argv = words
+            .map(|word| text(OsStr::new(word)))
+            .collect::<Result<Vec<_>, _>>()?;
+        sys::spawn(&file, &argv, self.signals.inherited)
+            .map_err(|error| diagnose::why_not_started(&found, &error))
+    }
+
+    /// The one loop that waits for children, signals, time and the cancel file.
+    fn follow(&self, child: Pid, began: Instant, watch: &Watch) -> Ending {
+        let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
+        let mut ended: Option<Ended> = None;
+        let mut stop: Option<Stop> = None;
+        loop {
+            while let Some((pid, how)) = sys::reap() {
+                if pid == child {
+                    ended = Some(how);
+                } else {
+                    self.log.debug(format_args!("orphan {pid} ended: {how:?}"));
+                }
+            }
+            let now = Instant::now();
+            let mut wake_at = now + TICK;
+            if let Some(stop) = &mut stop {
+                if self.has_stopped(child, ended.is_some(), stop, now) {
+                    return stop.ending.clone();
+                }
+                wake_at = wake_at.min(stop.give_up_at.unwrap_or(stop.kill_at));
+            } else if let Some(ended) = ended {
+                return Ending::Ended(ended);
+            } else if is_cancelled(self.cancel) {
+                stop = Some(self.stop(
+                    child,
+                    Ending::Cancelled,
+                    GRACE,
+                    "the TaskRun was cancelled or is out of time",
+                ));
+                continue;
+            } else if let Some(deadline) = deadline {
+                if now >= deadline {
+                    let timeout = self.timeout.unwrap_or_default();
+                    let grace = timeout.clamp(LEAST_GRACE, GRACE);
+                    let why = format!("the step's timeout of {} is over", clock::readable(timeout));
+                    stop = Some(self.stop(child, Ending::TimedOut, grace, &why));
+                    continue;
+                }
+                wake_at = wake_at.min(deadline);
+            }
+            self.signals.sleep(watch, wake_at.saturating_duration_since(now));
+            while let Some(number) = self.signals.next() {
+                if number != SIGCHLD {
+                    self.forward(child, number);
+                }
+            }
+        }
+    }
+
+    fn stop(&self, group: Pid, ending: Ending, grace: Duration, why: &str) -> Stop {
+        let seconds = clock::readable(grace);
+        self.log.error(format_args!(
+            "{why}: stopping the command (SIGTERM, then SIGKILL after {seconds})"
+        ));
+        self.forward(group, SIGTERM);
+        Stop {
+            ending,
+            kill_at: Instant::now() + grace,
+            give_up_at: None,
+        }
+    }
+
+    /// Whether the whole group is gone or given up; kills it when its grace is over.
+    fn has_stopped(&self, group: Pid, leader_ended: bool, stop: &mut Stop, now: Instant) -> bool {
+        if leader_ended && sys::signal_group(group, 0).is_err_and(|errno| errno == nix::errno::Errno::ESRCH) {
+            return true;
+        }
+        match stop.give_up_at {
+            None if now >= stop.kill_at => {
+                self.log.info(format_args!("the command did not stop in time"));
+                self.forward(group, SIGKILL);
+                stop.give_up_at = Some(now + UNKILLABLE);
+                false
+            }
+            Some(_) if leader_ended => true,
+            Some(give_up_at) if now >= give_up_at => {
+                self.log.error(format_args!(
+                    "process {group} does not even end by SIGKILL; left behind"
+                ));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn forward(&self, group: Pid, number: i32) {
+        let name = signal_name(number);
+        match sys::signal_group(group, number) {
+            Ok(()) => self
+                .log
+                .debug(format_args!("{name} sent to process group {group}")),
+            Err(errno) => self
+                .log
+                .debug(format_args!("{name} not sent to process group {group}: {errno}")),
+        }
+    }
+
+    fn say(&self, ending: &Ending, after: Duration) {
+        let after = clock::readable(after);
+        match ending {
+            Ending::Ended(Ended::Code(0)) => self.log.debug(format_args!("exited with code 0 after {after}")),
+            Ending::Ended(Ended::Code(code)) => {
+                self.log
+                    .error(format_args!("exited with code {code} after {after}"));
+            }
+            Ending::Ended(Ended::Signal(number)) => {
+                let hint = if *number == SIGKILL {
+                    "; if nobody sent it, the container's memory limit is the usual cause"
+                } else {
+                    ""
+                };
+                self.log.error(format_args!(
+                    "killed by {} after {after}{hint}",
+                    signal_name(*number)
+                ));
+            }
+            _ => self.log.debug(format_args!("stopped after {after}")),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! From the command line to an exit code: which mode, how much to say, and what to do when the
+//! command line cannot be read. Does I/O.
+
+use std::{ffi::OsString, path::Path};
+
+use tektite_protocol::{
+    flags::{INIT, InitFlags, LogLevel, StepFlags},
+    paths::FAILED_SUFFIX,
+};
+
+use crate::{events::Signals, files, init, layout::Layout, log::Log, step};
+
+/// In front of everything else, with a directory: where the fixed places are. For tests only, so
+/// that they need no `/tekton`; the controller never writes it.
+const ROOT: &str = "-root";
+
+/// The exit code for a command line that cannot be read, as upstream has it.
+const EXIT_USAGE: u8 = 2;
+
+/// Does what `words` ask for. They come without the program's own name.
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> u8 {
+    // First of all: from here on no signal is lost, also not as PID 1.
+    let signals = Signals::take();
+    let mut lossy = false;
+    let words = words.map(|word| {
+        word.into_string().unwrap_or_else(|word| {
+            lossy = true;
+            word.to_string_lossy().into_owned()
+        })
+    });
+    let mut words: Vec<String> = words.collect();
+    let mut layout = Layout::default();
+    if words.len() >= 2 && words[0] == ROOT {
+        layout = Layout::below(&words[1]);
+        words.drain(..2);
+    }
+    if lossy {
+        return refuse(&words, EXIT_USAGE, "an argument is not valid UTF-8");
+    }
+    let signals = match signals {
+        Ok(signals) => signals,
+        Err(errno) => return refuse(&words, 1, &format!("signals cannot be received: {errno}")),
+    };
+    if words.first().is_some_and(|word| word == INIT) {
+        return prepare(words, &layout);
+    }
+    match StepFlags::parse(words.iter().cloned()) {
+        Ok(flags) => {
+            let log = Log::new(flags.log_level.unwrap_or_default());
+            step::run(&flags, &layout, &signals, log)
+        }
+        Err(error) => refuse(&words, EXIT_USAGE, &error.to_string()),
+    }
+}
+
+fn prepare(words: Vec<String>, layout: &Layout) -> u8 {
+    let log = Log::new(LogLevel::default());
+    let flags = match InitFlags::parse(words.into_iter().skip(1)) {
+        Ok(flags) => flags,
+        Err(error) => {
+            log.error(format_args!("{error}"));
+            return EXIT_USAGE;
+        }
+    };
+    match init::run(&flags, layout) {
+        Ok(()) => 0,
+        Err(error) => {
+            log.error(format_args!("the Pod could not be prepared: {error}"));
+            1
+        }
+    }
+}
+
+/// Says why, and does what is possible to keep later steps from waiting for this one.
+fn refuse(words: &[String], exit: u8, why: &str) -> u8 {
+    let log = Log::new(LogLevel::default());
+    log.error(format_args!("the step cannot run: {why}"));
+    if let Some(marker) = post_file(words)
+        && let Err(error) = files::mark(&files::with_suffix(Path::new(marker), FAILED_SUFFIX))
+    {
+        log.error(format_args!("{error}"));
+    }
+    exit
+}
+
+/// The step's marker in a command line that cannot be read as a whole.
+fn post_file(words: &[String]) -> Option<&str> {
+    let own = words.iter().take_while(|word| *word != "--");
+    let mut own = own.skip_while(|word| *word != "-post_file");
+    own.nth(1).map(String::as_str)
+}

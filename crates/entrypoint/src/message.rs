@@ -1,0 +1,109 @@
+//! The termination message's file. Does I/O.
+//!
+//! The kubelet mounts the file itself into the container, so it is written in place; a rename over
+//! it would fail. It is not synced: its only reader is on this node, and a disk's flush would stand
+//! between every two steps.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use tektite_protocol::termination::{self, Entry, MessageError};
+
+use crate::files::{FileError, failed};
+
+/// More than any message can hold; what is longer is none.
+const READ_BYTES: u64 = 64 * 1024;
+
+/// Why the message is not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// The file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The message cannot be made.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+}
+
+/// Adds `entries` to what is there, if that can be read, or writes nothing.
+pub(crate) fn add(path: &Path, entries: &[Entry]) -> Result<(), WriteError> {
+    let mut all = existing(path);
+    for entry in entries {
+        all.retain(|known| known.kind != entry.kind || known.key != entry.key);
+        all.push(entry.clone());
+    }
+    overwrite(path, &all)
+}
+
+/// Writes `entries` alone.
+pub(crate) fn overwrite(path: &Path, entries: &[Entry]) -> Result<(), WriteError> {
+    let text = termination::encode(entries)?;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed("create the directory", parent))?;
+    }
+    let write = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o666);
+        options.open(path)?.write_all(text.as_bytes())
+    };
+    Ok(write().map_err(failed("write the termination message", path))?)
+}
+
+fn existing(path: &Path) -> Vec<Entry> {
+    let read = || {
+        let mut text = String::new();
+        let file = File::open(path).ok()?;
+        file.take(READ_BYTES).read_to_string(&mut text).ok()?;
+        termination::decode(&text).ok()
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tektite_protocol::termination::Kind;
+
+    #[test]
+    fn adds_to_what_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t/termination");
+        let new = [
+            Entry::internal("StartedAt", "now"),
+            Entry::new(Kind::TaskResult, "StartedAt", "mine"),
+        ];
+        add(&path, &new).unwrap();
+        for (before, expected) in [
+            ("", vec![]),
+            ("{broken", vec![]),
+            ("\u{0}", vec![]),
+            (r#"[{"key":"StartedAt","value":"old","type":3}]"#, vec![]),
+            (
+                r#"[{"key":"a","value":"kept","type":1}]"#,
+                vec![Entry::new(Kind::TaskResult, "a", "kept")],
+            ),
+        ] {
+            fs::write(&path, before).unwrap();
+            add(&path, &new).unwrap();
+            let written: Vec<Entry> = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            assert_eq!(written, [expected, new.to_vec()].concat(), "{before}");
+        }
+    }
+
+    #[test]
+    fn too_large_leaves_the_file_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("termination");
+        fs::write(&path, "[]").unwrap();
+        let error = add(&path, &[Entry::internal("a", "x".repeat(4096))]).unwrap_err();
+        assert!(matches!(
+            error,
+            WriteError::Message(MessageError::TooLarge { .. })
+        ));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[]");
+    }
+}

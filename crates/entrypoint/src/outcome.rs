@@ -1,0 +1,187 @@
+//! What an ending means for everybody else: marker, exit code file, termination message and the
+//! container's exit code (the table of runtime.md section 3.6). No I/O.
+
+use tektite_protocol::{
+    flags::OnError,
+    termination::{Entry, key, reason},
+};
+
+use crate::sys::Ended;
+
+/// The exit code of a cancelled step.
+const EXIT_CANCELLED: u8 = 9;
+/// The exit code of a step whose command died of a signal, as Go has it (W-24 is kept).
+const EXIT_SIGNALLED: u8 = 255;
+/// What a sentence in the termination message may take of its 4096 bytes.
+const SENTENCE_BYTES: usize = 1024;
+
+/// How a step came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It never ran, since an earlier step failed.
+    Skipped,
+    /// The TaskRun was cancelled, or the Pod was told to stop while the step waited.
+    Cancelled,
+    /// Its own timeout was over.
+    TimedOut,
+    /// Its command ran and ended by itself.
+    Ended(Ended),
+    /// It could not be run, for the reason that the sentence gives.
+    Broken(String),
+}
+
+impl Ending {
+    /// Whether there may be results: the command was started, or at least should have been.
+    pub(crate) fn has_results(&self) -> bool {
+        !matches!(self, Self::Skipped)
+    }
+}
+
+/// What is to be written and returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Whether later steps are skipped.
+    pub(crate) failed: bool,
+    /// The text of the exit code file; none where upstream has none.
+    pub(crate) exit_code_file: Option<String>,
+    /// What the controller is told, besides results.
+    pub(crate) entries: Vec<Entry>,
+    /// The container's exit code.
+    pub(crate) exit: u8,
+}
+
+impl Verdict {
+    /// What `ending` means for a step started at `started` with this `on_error`.
+    pub(crate) fn of(ending: &Ending, on_error: OnError, started: &str) -> Self {
+        let mut verdict = Self {
+            failed: true,
+            exit_code_file: None,
+            entries: vec![Entry::internal(key::STARTED_AT, started)],
+            exit: 1,
+        };
+        match ending {
+            Ending::Skipped => verdict.because(reason::SKIPPED),
+            Ending::TimedOut => verdict.because(reason::TIMEOUT_EXCEEDED),
+            Ending::Cancelled => {
+                verdict.because(reason::CANCELLED);
+                verdict.exit_code_file = Some("killed".to_owned());
+                verdict.exit = EXIT_CANCELLED;
+            }
+            Ending::Ended(Ended::Code(0)) => {
+                verdict.failed = false;
+                verdict.exit_code_file = Some("0".to_owned());
+                verdict.exit = 0;
+            }
+            Ending::Ended(ended) => {
+                let (code, exit) = match ended {
+                    Ended::Code(code) => (*code, u8::try_from(*code).unwrap_or(1)),
+                    Ended::Signal(_) => (-1, EXIT_SIGNALLED),
+                };
+                verdict.exit = exit;
+                if on_error == OnError::Continue {
+                    verdict.failed = false;
+                    verdict.exit_code_file = Some(code.to_string());
+                    verdict.exit = 0;
+                    verdict
+                        .entries
+                        .push(Entry::internal(key::EXIT_CODE, code.to_string()));
+                }
+            }
+            Ending::Broken(sentence) => verdict.fail(sentence),
+        }
+        verdict
+    }
+
+    fn because(&mut self, reason: &str) {
+        self.entries.push(Entry::internal(key::REASON, reason));
+    }
+
+    /// The step fails for another reason than its command. One that has failed already keeps its
+    /// exit code, which says more.
+    pub(crate) fn fail(&mut self, sentence: &str) {
+        if !self.failed {
+            self.failed = true;
+            self.exit = 1;
+            self.exit_code_file = None;
+        }
+        self.entries.retain(|entry| entry.key != key::EXIT_CODE);
+        if self.entries.iter().all(|entry| entry.key != key::MESSAGE) {
+            let end = sentence.floor_char_boundary(SENTENCE_BYTES);
+            self.entries.push(Entry::internal(key::MESSAGE, &sentence[..end]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use OnError::{Continue, StopAndFail};
+
+    fn told(verdict: &Verdict) -> String {
+        let entries = verdict.entries.iter();
+        let told: Vec<String> = entries.map(|e| format!("{}={}", e.key, e.value)).collect();
+        told.join(" ")
+    }
+
+    #[test]
+    fn the_outcome_table() {
+        let code = |code| Ending::Ended(Ended::Code(code));
+        let signal = Ending::Ended(Ended::Signal(9));
+        let broken = Ending::Broken("no".to_owned());
+        for (ending, on_error, failed, file, entry, exit) in [
+            (Ending::Skipped, StopAndFail, true, None, " Reason=Skipped", 1),
+            (Ending::Skipped, Continue, true, None, " Reason=Skipped", 1),
+            (
+                Ending::Cancelled,
+                Continue,
+                true,
+                Some("killed"),
+                " Reason=Cancelled",
+                9,
+            ),
+            (
+                Ending::TimedOut,
+                Continue,
+                true,
+                None,
+                " Reason=TimeoutExceeded",
+                1,
+            ),
+            (code(0), StopAndFail, false, Some("0"), "", 0),
+            (code(0), Continue, false, Some("0"), "", 0),
+            (code(3), StopAndFail, true, None, "", 3),
+            (code(255), StopAndFail, true, None, "", 255),
+            (code(3), Continue, false, Some("3"), " ExitCode=3", 0),
+            (signal.clone(), StopAndFail, true, None, "", 255),
+            (signal, Continue, false, Some("-1"), " ExitCode=-1", 0),
+            (broken.clone(), StopAndFail, true, None, " Message=no", 1),
+            (broken, Continue, true, None, " Message=no", 1),
+        ] {
+            let verdict = Verdict::of(&ending, on_error, "t");
+            assert_eq!(
+                (verdict.failed, verdict.exit_code_file.as_deref(), verdict.exit),
+                (failed, file, exit),
+                "{ending:?} {on_error:?}"
+            );
+            assert_eq!(told(&verdict), format!("StartedAt=t{entry}"), "{ending:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_failure_undoes_success_but_not_a_failure() {
+        for (code, on_error, exit) in [(0, StopAndFail, 1), (7, Continue, 1), (7, StopAndFail, 7)] {
+            let mut verdict = Verdict::of(&Ending::Ended(Ended::Code(code)), on_error, "t");
+            verdict.fail("too large");
+            verdict.fail("and more");
+            assert_eq!((verdict.failed, verdict.exit), (true, exit));
+            assert_eq!(verdict.exit_code_file, None);
+            assert_eq!(told(&verdict), "StartedAt=t Message=too large");
+        }
+    }
+
+    #[test]
+    fn a_sentence_never_fills_the_message() {
+        let verdict = Verdict::of(&Ending::Broken("ä".repeat(4000)), StopAndFail, "t");
+        assert_eq!(verdict.entries[1].value.len(), 1024);
+    }
+}

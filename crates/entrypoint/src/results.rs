@@ -1,0 +1,139 @@
+//! What the command left as results. Does I/O.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    path::Path,
+};
+
+use tektite_protocol::termination::{Entry, Kind, MAX_BYTES};
+
+use crate::log::Log;
+
+/// A file longer than this is not even read: no message can hold it.
+const READ_BYTES: u64 = 1024 * 1024;
+
+/// A result that cannot be passed on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResultError {
+    /// It cannot be read.
+    #[error("result \"{name}\" cannot be read from {path}: {source}")]
+    Unreadable {
+        name: String,
+        path: String,
+        source: io::Error,
+    },
+    /// Results travel as JSON text.
+    #[error(
+        "result \"{name}\" is not valid UTF-8 at byte {at}: results are text, so encode binary data (base64) or \
+         put it in a workspace"
+    )]
+    NotText { name: String, at: usize },
+    /// Far beyond any limit.
+    #[error(
+        "Termination message is above max allowed size {MAX_BYTES}, caused by large task result. Result \
+         \"{name}\" alone has {bytes} bytes"
+    )]
+    TooLarge { name: String, bytes: u64 },
+}
+
+/// The results called `names` in `directory`, byte for byte; those that were not written are left
+/// out. One that is broken goes to `problems` and does not keep the others from being told.
+pub(crate) fn collect(
+    directory: &Path,
+    names: &[String],
+    kind: Kind,
+    problems: &mut Vec<ResultError>,
+    log: Log,
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for name in names {
+        match read(directory, name) {
+            Ok(Some(value)) => {
+                log.debug(format_args!("result \"{name}\": {} bytes", value.len()));
+                entries.push(Entry::new(kind, name, value));
+            }
+            Ok(None) => log.debug(format_args!("result \"{name}\": not written")),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    entries
+}
+
+fn read(directory: &Path, name: &str) -> Result<Option<String>, ResultError> {
+    let path = directory.join(name);
+    let unreadable = |source| ResultError::Unreadable {
+        name: name.to_owned(),
+        path: path.display().to_string(),
+        source,
+    };
+    let metadata = match fs::metadata(&path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    // Opening a pipe would wait for its writer.
+    if !metadata.is_file() {
+        return Err(unreadable(io::Error::other("it is not a file")));
+    }
+    if metadata.len() > READ_BYTES {
+        return Err(ResultError::TooLarge {
+            name: name.to_owned(),
+            bytes: metadata.len(),
+        });
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(&path).map_err(unreadable)?;
+    file.take(READ_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) => Err(ResultError::NotText {
+            name: name.to_owned(),
+            at: error.utf8_error().valid_up_to(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tektite_protocol::flags::LogLevel;
+
+    #[test]
+    fn values_are_exact_and_problems_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in [
+            ("plain", &b"a\n"[..]),
+            ("empty", b""),
+            ("binary", b"ab\xff"),
+            ("wide", "ä\u{2028}\r\n".as_bytes()),
+        ] {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        fs::create_dir(dir.path().join("dir")).unwrap();
+        let huge = File::create(dir.path().join("huge")).unwrap();
+        huge.set_len(READ_BYTES + 1).unwrap();
+        nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let names = ["plain", "empty", "gone", "binary", "wide", "dir", "huge", "pipe"].map(str::to_owned);
+        let mut problems = Vec::new();
+        let log = Log::new(LogLevel::Off);
+        let entries = collect(dir.path(), &names, Kind::StepResult, &mut problems, log);
+        let expected = [("plain", "a\n"), ("empty", ""), ("wide", "ä\u{2028}\r\n")];
+        assert_eq!(
+            entries,
+            expected.map(|(name, value)| Entry::new(Kind::StepResult, name, value))
+        );
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 4);
+        for (problem, part) in problems.iter().zip([
+            "result \"binary\" is not valid UTF-8 at byte 2",
+            "result \"dir\" cannot be read from",
+            "Result \"huge\" alone has 1048577 bytes",
+            "result \"pipe\" cannot be read from",
+        ]) {
+            assert!(problem.contains(part), "{problem}");
+        }
+    }
+}

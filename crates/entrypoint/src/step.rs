@@ -1,0 +1,242 @@
+//! One step from its first moment to its last: the order of things is here, and nothing else
+//! (runtime.md section 3.4, with the next step released last of all). Does I/O.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use nix::unistd::{getgid, getuid};
+use tektite_protocol::{
+    flags::StepFlags,
+    paths::FAILED_SUFFIX,
+    termination::{Entry, Kind},
+};
+
+use crate::{
+    alive::Alive,
+    child::Command,
+    clock,
+    events::Signals,
+    files::{self, FileError},
+    layout::Layout,
+    log::Log,
+    message::{self, WriteError},
+    outcome::{Ending, Verdict},
+    results,
+    wait::{Turn, Waiting},
+};
+
+/// A step with what it was told.
+struct Step<'a> {
+    flags: &'a StepFlags,
+    layout: &'a Layout,
+    log: Log,
+}
+
+/// Runs the step and returns the container's exit code.
+pub(crate) fn run(flags: &StepFlags, layout: &Layout, signals: &Signals, log: Log) -> u8 {
+    let step = Step { flags, layout, log };
+    let _alive = step.announce();
+    let (ending, started) = match step.prepare() {
+        Ok(()) => step.take_turn(signals),
+        Err(error) => (step.broken(error.to_string()), clock::rfc3339_now()),
+    };
+    step.conclude(&ending, &started)
+}
+
+impl Step<'_> {
+    fn announce(&self) -> Option<Alive> {
+        let marker = given(&self.flags.post_file)?;
+        let announced = Alive::announce(marker);
+        if let Err(error) = &announced {
+            // Only costs later steps the knowledge that this one was killed.
+            self.log
+                .debug(format_args!("no lock for {}: {error}", marker.display()));
+        }
+        announced.ok()
+    }
+
+    fn metadata(&self) -> Option<&Path> {
+        given(&self.flags.step_metadata_dir)
+    }
+
+    /// The step's own directory, and the names that others find it under.
+    fn prepare(&self) -> Result<(), FileError> {
+        let Some(metadata) = self.metadata() else {
+            return Ok(());
+        };
+        files::open_directory(metadata)?;
+        files::open_directory(&metadata.join("results"))?;
+        files::open_directory(&metadata.join("artifacts"))?;
+        let links = self.layout.links_dir();
+        for name in &self.flags.step_links {
+            files::link(metadata, &links.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// How it ended, and when it started: for a step that never ran, the moment that this was clear.
+    fn take_turn(&self, signals: &Signals) -> (Ending, String) {
+        let cancel = self.layout.cancel_file();
+        let began = Instant::now();
+        let waiting = Waiting {
+            files: &self.flags.wait_files,
+            content: self.flags.wait_file_content,
+            cancel: &cancel,
+            signals,
+            log: self.log,
+        };
+        let turn = waiting.turn();
+        let started = clock::rfc3339_now();
+        let ending = match turn {
+            Turn::Mine => self.execute(signals, &cancel, began),
+            Turn::Skipped(why) => {
+                self.log.info(format_args!("skipped: {why}"));
+                Ending::Skipped
+            }
+            Turn::Cancelled(why) => {
+                self.log.error(format_args!("cancelled before it ran: {why}"));
+                Ending::Cancelled
+            }
+            Turn::Broken(sentence) => self.broken(sentence),
+        };
+        (ending, started)
+    }
+
+    fn execute(&self, signals: &Signals, cancel: &Path, waiting_since: Instant) -> Ending {
+        if let Some(script) = &self.flags.script
+            && let Err(error) = files::place_script(script)
+        {
+            return self.broken(error.to_string());
+        }
+        self.say_what_runs(waiting_since);
+        let timeout = self.flags.timeout.filter(|timeout| !timeout.is_zero());
+        let command = Command {
+            name: &self.flags.entrypoint,
+            args: &self.flags.args,
+            timeout: timeout.map(tektite_protocol::GoDuration::to_std),
+            cancel,
+            signals,
+            log: self.log,
+        };
+        command.run(std::env::var_os("PATH"))
+    }
+
+    /// Arguments may hold secrets: their number is enough, unless somebody asked for more.
+    fn say_what_runs(&self, waiting_since: Instant) {
+        let name = &self.flags.entrypoint;
+        let arguments = match self.flags.args.len() {
+            0 => String::new(),
+            1 => " with 1 argument".to_owned(),
+            count => format!(" with {count} arguments"),
+        };
+        let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("?"));
+        let waited = waiting_since.elapsed();
+        let waited = if waited.as_secs() > 0 {
+            format!(", after waiting {}", clock::readable(waited))
+        } else {
+            String::new()
+        };
+        let (uid, gid, directory) = (getuid(), getgid(), directory.display());
+        self.log.info(format_args!(
+            "running {name}{arguments} as uid {uid} gid {gid} in {directory}{waited}"
+        ));
+        if !self.flags.args.is_empty() {
+            self.log.debug(format_args!("arguments: {:?}", self.flags.args));
+        }
+    }
+
+    fn broken(&self, sentence: String) -> Ending {
+        self.log.error(format_args!("{sentence}"));
+        Ending::Broken(sentence)
+    }
+
+    /// Results, message, exit code, and last of all the marker that releases the next step.
+    fn conclude(&self, ending: &Ending, started: &str) -> u8 {
+        let mut verdict = Verdict::of(ending, self.flags.on_error.unwrap_or_default(), started);
+        if verdict.exit == 0 && *ending != Ending::Ended(crate::sys::Ended::Code(0)) {
+            self.log.info(format_args!(
+                "onError is \"continue\": later steps run all the same"
+            ));
+        }
+        let results = if ending.has_results() {
+            self.results(&mut verdict)
+        } else {
+            Vec::new()
+        };
+        if let Some(path) = given(&self.flags.termination_path) {
+            self.tell(path, &mut verdict, results);
+        }
+        if let (Some(metadata), Some(code)) = (self.metadata(), &verdict.exit_code_file) {
+            let path = metadata.join("exitCode");
+            let written = files::replace(&path, 0o644, |file| file.write_all(code.as_bytes()));
+            self.check(written, &mut verdict);
+        }
+        if let Some(marker) = given(&self.flags.post_file) {
+            let marker = if verdict.failed {
+                files::with_suffix(marker, FAILED_SUFFIX)
+            } else {
+                marker.to_owned()
+            };
+            self.check(files::mark(&marker), &mut verdict);
+            self.log.debug(format_args!("wrote {}", marker.display()));
+        }
+        verdict.exit
+    }
+
+    fn results(&self, verdict: &mut Verdict) -> Vec<Entry> {
+        let mut problems = Vec::new();
+        let task = self.flags.results.as_deref().unwrap_or_default();
+        let directory = self.layout.results_dir();
+        let mut entries = results::collect(&directory, task, Kind::TaskResult, &mut problems, self.log);
+        if let Some(metadata) = self.metadata() {
+            let directory = metadata.join("results");
+            let own = &self.flags.step_results;
+            entries.extend(results::collect(
+                &directory,
+                own,
+                Kind::StepResult,
+                &mut problems,
+                self.log,
+            ));
+        }
+        for problem in problems {
+            self.fail(&problem, verdict);
+        }
+        entries
+    }
+
+    /// Writes the message. When results do not fit into it, the step fails and tells that instead.
+    fn tell(&self, path: &Path, verdict: &mut Verdict, results: Vec<Entry>) {
+        let all = [verdict.entries.clone(), results].concat();
+        match message::add(path, &all) {
+            Ok(()) => {}
+            Err(error @ WriteError::File(_)) => self.fail(&error, verdict),
+            Err(error @ WriteError::Message(_)) => {
+                self.fail(&error, verdict);
+                let retry = message::add(path, &verdict.entries);
+                let written = retry.or_else(|_| message::overwrite(path, &verdict.entries));
+                self.check(written, verdict);
+            }
+        }
+    }
+
+    fn check<E: std::fmt::Display>(&self, result: Result<(), E>, verdict: &mut Verdict) {
+        if let Err(error) = result {
+            self.fail(&error, verdict);
+        }
+    }
+
+    fn fail(&self, error: &dyn std::fmt::Display, verdict: &mut Verdict) {
+        let sentence = error.to_string();
+        self.log.error(format_args!("{sentence}"));
+        verdict.fail(&sentence);
+    }
+}
+
+/// A flag's path, if it is given at all.
+fn given(path: &str) -> Option<&Path> {
+    (!path.is_empty()).then(|| Path::new(path))
+}

@@ -1,0 +1,189 @@
+//! A step's turn: waiting for the marker of the step before it, or for the Pod to be ready
+//! (runtime.md section 3.5). Does I/O.
+//!
+//! The files are the truth; directory events only say when to look again.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use tektite_protocol::paths::{self, FAILED_SUFFIX};
+
+use crate::{
+    alive, clock,
+    events::{Signals, Watch, ends_a_program, signal_name},
+    files::{is_there, with_suffix},
+    log::Log,
+};
+
+/// How often to look without having been woken: for a predecessor that was killed, and for file
+/// systems on which events get lost.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// How often to look where nothing wakes us.
+const POLL: Duration = Duration::from_millis(100);
+/// After how long the log says what the step is waiting for, unasked.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
+
+/// How the waiting ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It is this step's turn.
+    Mine,
+    /// An earlier step failed; why that is known.
+    Skipped(String),
+    /// The step shall not run any more; why.
+    Cancelled(String),
+    /// A file cannot be looked at; the sentence says which.
+    Broken(String),
+}
+
+/// What is waited for, and how it may be cut short.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a> {
+    /// The files, in order.
+    pub(crate) files: &'a [String],
+    /// Whether they must have something in them.
+    pub(crate) content: bool,
+    /// Not empty once the TaskRun is cancelled.
+    pub(crate) cancel: &'a Path,
+    pub(crate) signals: &'a Signals,
+    pub(crate) log: Log,
+}
+
+impl Waiting<'_> {
+    /// Waits for every file.
+    pub(crate) fn turn(&self) -> Turn {
+        for file in self.files {
+            match self.one(Path::new(file)) {
+                Turn::Mine => {}
+                other => return other,
+            }
+        }
+        if is_cancelled(self.cancel) {
+            return cancelled();
+        }
+        Turn::Mine
+    }
+
+    fn one(&self, file: &Path) -> Turn {
+        // Watched before looked at: what happens in between wakes us.
+        let watch = Watch::around(&[file]);
+        // The volume that it lies in is not in every Pod, and its end is not urgent.
+        let interval = if watch.is_complete() { TICK } else { POLL };
+        let watch = watch.and(self.cancel);
+        let began = Instant::now();
+        let mut said = false;
+        self.log.debug(format_args!("waiting for {}", describe(file)));
+        loop {
+            if let Some(turn) = self.look(file) {
+                let waited = clock::readable(began.elapsed());
+                self.log
+                    .debug(format_args!("waited {waited} for {}", describe(file)));
+                return turn;
+            }
+            let mut longest = interval;
+            if !said {
+                let silence = WORTH_SAYING.saturating_sub(began.elapsed());
+                if silence.is_zero() {
+                    said = true;
+                    if !self.log.is_debug() {
+                        self.log.info(format_args!("waiting for {}", describe(file)));
+                    }
+                } else {
+                    longest = longest.min(silence);
+                }
+            }
+            self.signals.sleep(&watch, longest);
+            while let Some(number) = self.signals.next() {
+                let name = signal_name(number);
+                self.log.debug(format_args!("{name} arrived"));
+                if ends_a_program(number) {
+                    return Turn::Cancelled(format!("{name} arrived while the step waited for its turn"));
+                }
+            }
+        }
+    }
+
+    /// `None` while there is nothing to be seen.
+    fn look(&self, file: &Path) -> Option<Turn> {
+        if is_cancelled(self.cancel) {
+            return Some(cancelled());
+        }
+        // A predecessor that is gone may have written its marker just before: ask that first.
+        let gone = alive::is_gone(file);
+        match is_there(file, self.content) {
+            Ok(true) => return Some(Turn::Mine),
+            Ok(false) => {}
+            Err(error) => {
+                return Some(Turn::Broken(format!(
+                    "waiting for \"{}\": {error}",
+                    file.display()
+                )));
+            }
+        }
+        let failed = with_suffix(file, FAILED_SUFFIX);
+        match is_there(&failed, false) {
+            Ok(true) => {
+                let found = failed.display();
+                return Some(Turn::Skipped(format!("an earlier step failed (found {found})")));
+            }
+            Ok(false) => {}
+            Err(error) => {
+                return Some(Turn::Broken(format!(
+                    "waiting for \"{}\": {error}",
+                    failed.display()
+                )));
+            }
+        }
+        gone.then(|| {
+            let step = describe(file);
+            Turn::Skipped(format!(
+                "{step} ended without a word: its entrypoint was killed, most often for lack of memory"
+            ))
+        })
+    }
+}
+
+/// Whether the TaskRun is cancelled. A file that cannot be looked at cancels nothing.
+pub(crate) fn is_cancelled(file: &Path) -> bool {
+    is_there(file, true).unwrap_or(false)
+}
+
+fn cancelled() -> Turn {
+    Turn::Cancelled("the TaskRun was cancelled or is out of time".to_owned())
+}
+
+/// `step 0 (/tekton/run/0/out)`, or just the file.
+fn describe(file: &Path) -> String {
+    let shown = file.display();
+    let parent = file.parent();
+    let number = parent.and_then(Path::file_name).and_then(|name| name.to_str());
+    match number.and_then(|name| name.parse::<usize>().ok()) {
+        Some(index) if file.file_name().is_some_and(|name| name == "out") => {
+            format!("step {index} ({shown})")
+        }
+        _ if file == Path::new(paths::READY_FILE) => format!("the Pod's other containers ({shown})"),
+        _ => format!("{shown}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_has_a_name() {
+        for (file, name) in [
+            ("/tekton/run/12/out", "step 12 (/tekton/run/12/out)"),
+            (
+                "/tekton/downward/ready",
+                "the Pod's other containers (/tekton/downward/ready)",
+            ),
+            ("/x", "/x"),
+            ("/7/other", "/7/other"),
+        ] {
+            assert_eq!(describe(Path::new(file)), name);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A step's turn: chains, skips, markers that appear in every way, and what ends a wait early.
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    time::{Duration, Instant},
+};
+
+use common::{Pod, until};
+use nix::sys::signal::Signal;
+use tektite_protocol::{flags::StepFlags, termination::key};
+
+#[test]
+fn steps_run_in_order_whoever_starts_first() {
+    let pod = Pod::new();
+    let gate = StepFlags {
+        wait_files: vec![pod.text("gate")],
+        ..pod.step(0, &["sh", "-c", "echo 0 >> order"])
+    };
+    let steps = [
+        gate,
+        pod.after(1, &["sh", "-c", "echo 1 >> order"]),
+        pod.after(
+            2,
+            &["sh", "-c", "cat tekton/links/step-0/exitCode; echo 2 >> order"],
+        ),
+    ];
+    let running: Vec<_> = steps.iter().rev().map(|flags| pod.start(flags)).collect();
+    for step in &running {
+        step.says("waiting for");
+    }
+    assert!(!pod.has("order"));
+    fs::write(pod.path("gate"), "").unwrap();
+    for step in running {
+        assert_eq!(step.wait().exit, 0);
+    }
+    assert_eq!(pod.read("order"), "0\n1\n2\n");
+    assert_eq!(pod.read("out-2"), "0");
+}
+
+#[test]
+fn a_failure_skips_all_that_follow() {
+    let pod = Pod::new();
+    let later: Vec<_> = [1, 2]
+        .map(|index| pod.start(&pod.after(index, &["touch", "ran"])))
+        .into();
+    assert_eq!(pod.run(&pod.sh("exit 7")).exit, 7);
+    for step in later {
+        let done = step.wait();
+        assert_eq!((done.exit, done.released()), (1, false));
+        assert_eq!(done.reason(), Some("Skipped"));
+        assert!(done.internal(key::STARTED_AT).is_some());
+        assert!(
+            done.log.contains("skipped: an earlier step failed"),
+            "{}",
+            done.log
+        );
+        assert_eq!(done.exit_code_file(), None);
+    }
+    assert!(!pod.has("ran"));
+}
+
+#[test]
+fn a_step_that_fails_by_its_results_releases_nobody() {
+    let pod = Pod::new();
+    let later = pod.start(&pod.after(1, &["true"]));
+    let done = pod.run(&StepFlags {
+        results: Some(vec!["r".into()]),
+        ..pod.sh("head -c 5000 /dev/zero | tr '\\0' x > tekton/results/r")
+    });
+    assert_eq!((done.exit, done.released()), (1, false));
+    assert_eq!(later.wait().reason(), Some("Skipped"));
+}
+
+#[test]
+fn a_file_that_appears_by_rename() {
+    let pod = Pod::new();
+    let step = pod.start(&StepFlags {
+        wait_files: vec![pod.text("tekton/run/gate")],
+        ..pod.sh("true")
+    });
+    step.says("waiting for");
+    fs::write(pod.path("elsewhere"), "").unwrap();
+    fs::rename(pod.path("elsewhere"), pod.path("tekton/run/gate")).unwrap();
+    assert_eq!(step.wait().exit, 0);
+}
+
+/// As the kubelet updates a downward API volume: a link to a link to a directory is swapped.
+#[test]
+fn a_file_that_gets_its_content_by_a_swapped_link() {
+    let pod = Pod::new();
+    let volume = pod.path("volume");
+    let version = |name: &str, content: &str| {
+        fs::create_dir_all(volume.join(name)).unwrap();
+        fs::write(volume.join(name).join("ready"), content).unwrap();
+        symlink(name, volume.join("..data_tmp")).unwrap();
+        fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
+    };
+    version("..1", "");
+    symlink("..data/ready", volume.join("ready")).unwrap();
+    let step = pod.start(&StepFlags {
+        wait_files: vec![pod.text("volume/ready")],
+        wait_file_content: true,
+        ..pod.sh("true")
+    });
+    step.says("waiting for");
+    version("..2", "READY");
+    assert_eq!(step.wait().exit, 0);
+}
+
+#[test]
+fn a_file_in_a_directory_that_is_not_there_yet() {
+    let pod = Pod::new();
+    let step = pod.start(&StepFlags {
+        wait_files: vec![pod.text("late/dir/gate"), String::new()],
+        ..pod.sh("true")
+    });
+    step.says("waiting for");
+    fs::create_dir_all(pod.path("late/dir")).unwrap();
+    fs::write(pod.path("late/dir/gate"), "").unwrap();
+    assert_eq!(step.wait().exit, 0);
+}
+
+#[test]
+fn a_signal_ends_the_wait_at_once() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1] {
+        let pod = Pod::new();
+        let step = pod.start(&pod.after(1, &["true"]));
+        step.says("waiting for");
+        step.signal(Signal::SIGWINCH);
+        step.says("SIGWINCH arrived");
+        let began = Instant::now();
+        step.signal(signal);
+        let done = step.wait();
+        assert!(began.elapsed() < Duration::from_secs(10));
+        assert_eq!((done.exit, done.released()), (9, false));
+        assert_eq!(done.reason(), Some("Cancelled"));
+        assert!(done.log.contains(signal.as_str()), "{}", done.log);
+    }
+}
+
+#[test]
+fn a_cancelled_run_ends_the_wait_and_starts_nothing() {
+    let pod = Pod::new();
+    let waiting = pod.start(&pod.after(1, &["touch", "ran"]));
+    waiting.says("waiting for");
+    fs::write(pod.path("tekton/downward/cancel"), "CANCEL").unwrap();
+    let late = pod.start(&pod.step(0, &["touch", "ran"]));
+    for step in [waiting, late] {
+        let done = step.wait();
+        assert_eq!((done.exit, done.released()), (9, false));
+        assert_eq!(done.reason(), Some("Cancelled"));
+        assert_eq!(done.exit_code_file().as_deref(), Some("killed"));
+    }
+    assert!(!pod.has("ran"));
+}
+
+#[test]
+fn a_predecessor_that_is_killed_is_noticed() {
+    let pod = Pod::new();
+    let first = pod.start(&pod.sh("echo $$ > pid; exec sleep 1000"));
+    let second = pod.start(&pod.after(1, &["true"]));
+    second.says("waiting for");
+    until("the command runs", || {
+        pod.has("pid") && !pod.read("pid").is_empty()
+    });
+    let mut first = first;
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let done = second.wait();
+    assert_eq!((done.exit, done.reason()), (1, Some("Skipped")));
+    assert!(done.log.contains("step 0 ("), "{}", done.log);
+    assert!(done.log.contains("ended without a word"), "{}", done.log);
+    // Outside a container nobody kills the orphan.
+    let pid = pod.read("pid").trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_long_wait_is_told_at_info() {
+    let pod = Pod::new();
+    let step = pod.start(&StepFlags {
+        log_level: None,
+        ..pod.after(1, &["true"])
+    });
+    step.says(&format!(
+        "waiting for step 0 ({})\n",
+        pod.text("tekton/run/0/out")
+    ));
+    fs::create_dir_all(pod.path("tekton/run/0")).unwrap();
+    fs::write(pod.path("tekton/run/0/out"), "").unwrap();
+    let done = step.wait();
+    assert!(done.log.contains(", after waiting "), "{}", done.log);
+    assert_eq!(done.log.lines().count(), 2, "{}", done.log);
+}

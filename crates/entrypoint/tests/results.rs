@@ -1,0 +1,133 @@
+//! What a step tells: results byte for byte, and a clear failure when they cannot be told.
+
+mod common;
+
+use std::fs;
+
+use common::Pod;
+use tektite_protocol::{
+    flags::{OnError, StepFlags},
+    termination::{Kind, key},
+};
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn results_are_told_byte_for_byte() {
+    let pod = Pod::new();
+    let done = pod.run(&StepFlags {
+        results: Some(names(&["a", "missing", "StartedAt"])),
+        step_results: names(&["a"]),
+        ..pod.sh(
+            "printf 'ä<&>\\n\\n' > tekton/results/a; printf step > tekton/run/0/status/results/a; \
+             printf mine > tekton/results/StartedAt; printf x > tekton/results/undeclared",
+        )
+    });
+    assert_eq!(done.exit, 0);
+    assert_eq!(done.entries.len(), 4, "{:?}", done.entries);
+    assert_eq!(done.value(Kind::TaskResult, "a"), Some("ä<&>\n\n"));
+    assert_eq!(done.value(Kind::StepResult, "a"), Some("step"));
+    assert_eq!(done.value(Kind::TaskResult, "StartedAt"), Some("mine"));
+    assert!(done.internal(key::STARTED_AT).unwrap().ends_with('Z'));
+    assert!(done.log.contains("result \"a\": 7 bytes"), "{}", done.log);
+}
+
+#[test]
+fn a_failed_step_tells_its_results_too_and_a_skipped_one_does_not() {
+    let pod = Pod::new();
+    let with_result = |flags: StepFlags| StepFlags {
+        results: Some(names(&["r"])),
+        ..flags
+    };
+    let done = pod.run(&with_result(pod.sh("echo v > tekton/results/r; exit 3")));
+    assert_eq!((done.exit, done.value(Kind::TaskResult, "r")), (3, Some("v\n")));
+    let done = pod.run(&with_result(pod.after(1, &["true"])));
+    assert_eq!((done.exit, done.value(Kind::TaskResult, "r")), (1, None));
+}
+
+#[test]
+fn what_was_there_is_kept() {
+    let pod = Pod::new();
+    fs::write(
+        pod.path("termination-0"),
+        r#"[{"key":"old","value":"kept","type":1}]"#,
+    )
+    .unwrap();
+    let done = pod.run(&pod.sh("true"));
+    assert_eq!(done.value(Kind::TaskResult, "old"), Some("kept"));
+    assert!(done.internal(key::STARTED_AT).is_some());
+}
+
+#[test]
+fn too_large_fails_the_step_and_says_so() {
+    for (on_error, code, exit) in [
+        (OnError::StopAndFail, 0, 1),
+        (OnError::Continue, 4, 1),
+        (OnError::StopAndFail, 4, 4),
+    ] {
+        let pod = Pod::new();
+        // A message that is already full must not keep the failure from being told.
+        let full = format!(r#"[{{"key":"old","value":"{}","type":1}}]"#, "x".repeat(4000));
+        fs::write(pod.path("termination-0"), full).unwrap();
+        let done = pod.run(&StepFlags {
+            results: Some(names(&["small", "large"])),
+            on_error: Some(on_error),
+            ..pod.sh(&format!(
+                "echo 1 > tekton/results/small; head -c 5000 /dev/zero | tr '\\0' x > tekton/results/large; exit {code}"
+            ))
+        });
+        assert_eq!((done.exit, done.released()), (exit, false), "{}", done.log);
+        assert_eq!(done.exit_code_file(), None);
+        let text = "Termination message is above max allowed size 4096, caused by large task result.";
+        assert!(done.log.contains(text), "{}", done.log);
+        assert!(done.log.contains("\"large\" with 5000 bytes"), "{}", done.log);
+        assert!(done.internal(key::MESSAGE).unwrap().contains(text));
+        assert!(done.internal(key::STARTED_AT).is_some());
+        assert_eq!(done.internal(key::EXIT_CODE), None);
+        assert_eq!(done.value(Kind::TaskResult, "large"), None);
+    }
+}
+
+#[test]
+fn results_that_cannot_be_told_are_named() {
+    for (script, part) in [
+        (
+            "printf 'ab\\377' > tekton/results/r",
+            "result \"r\" is not valid UTF-8 at byte 2",
+        ),
+        ("mkdir tekton/results/r", "result \"r\" cannot be read from"),
+        ("mkfifo tekton/results/r", "result \"r\" cannot be read from"),
+        (
+            "truncate -s 3G tekton/results/r",
+            "Result \"r\" alone has 3221225472 bytes",
+        ),
+    ] {
+        let pod = Pod::new();
+        let done = pod.run(&StepFlags {
+            results: Some(names(&["r", "fine"])),
+            ..pod.sh(&format!("echo 1 > tekton/results/fine; {script}"))
+        });
+        assert_eq!((done.exit, done.released()), (1, false), "{script}: {}", done.log);
+        assert!(done.log.contains(part), "{script}: {}", done.log);
+        assert!(done.internal(key::MESSAGE).unwrap().contains(part), "{script}");
+        assert_eq!(done.value(Kind::TaskResult, "fine"), Some("1\n"));
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_written_fails_the_step() {
+    let pod = Pod::new();
+    fs::create_dir(pod.path("termination-dir")).unwrap();
+    let flags = StepFlags {
+        termination_path: pod.text("termination-dir"),
+        ..pod.sh("true")
+    };
+    let mut command = pod.command(&flags);
+    let output = command.output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(log.contains("cannot write the termination message"), "{log}");
+    assert!(pod.has("tekton/run/0/out.err") && !pod.has("tekton/run/0/out"));
+}
