@@ -16,7 +16,7 @@ use nix::{
 
 use crate::{
     clock, diagnose,
-    events::{Signals, Watch, signal_name},
+    events::{Signals, Wake, signal_name},
     log::Log,
     outcome::Ending,
     program,
@@ -52,18 +52,18 @@ struct Stop {
 }
 
 impl Command<'_> {
-    /// Runs it to its end. `path` is the container's PATH.
-    pub(crate) fn run(&self, path: Option<OsString>) -> Ending {
+    /// Runs it to its end. `path` is the container's PATH; `unused` is closed once the command runs.
+    pub(crate) fn run(&self, path: Option<OsString>, unused: Vec<Wake>) -> Ending {
         // As PID 1 orphans come to us anyway; with a shared process namespace they would not.
         if getpid().as_raw() != 1 {
             let _ = prctl::set_child_subreaper(true);
         }
-        let watch = Watch::around(&[self.cancel]);
         let began = Instant::now();
         match self.start(path) {
             Ok(pid) => {
                 self.log.debug(format_args!("process {pid} started"));
-                let ending = self.follow(pid, began, &watch);
+                drop(unused);
+                let ending = self.follow(pid, began);
                 self.say(&ending, began.elapsed());
                 ending
             }
@@ -89,8 +89,9 @@ impl Command<'_> {
             .map_err(|error| diagnose::why_not_started(&found, &error))
     }
 
-    /// The one loop that waits for children, signals, time and the cancel file.
-    fn follow(&self, child: Pid, began: Instant, watch: &Watch) -> Ending {
+    /// The one loop that waits for children, signals, time and the cancel file. The latter is looked
+    /// at every second: the kubelet takes about as long to write it.
+    fn follow(&self, child: Pid, began: Instant) -> Ending {
         let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut ended: Option<Ended> = None;
         let mut stop: Option<Stop> = None;
@@ -129,7 +130,8 @@ impl Command<'_> {
                 }
                 wake_at = wake_at.min(deadline);
             }
-            self.signals.sleep(watch, wake_at.saturating_duration_since(now));
+            self.signals
+                .sleep(&Wake::Nothing, wake_at.saturating_duration_since(now));
             while let Some(number) = self.signals.next() {
                 if number != SIGCHLD {
                     self.forward(child, number);

@@ -1,8 +1,8 @@
-//! What the single thread sleeps on: signals, and changes in directories. Does I/O.
+//! What the single thread sleeps on: signals, another entrypoint's end, changes in a directory.
+//! Does I/O.
 //!
 //! Signals are blocked and read from a descriptor, since PID 1 is never ended by a signal that it
-//! does not ask for. Directories are watched by inotify, one instance per process; where none is to
-//! be had, the caller's interval decides.
+//! does not ask for.
 
 use std::{os::fd::AsFd as _, path::Path, time::Duration};
 
@@ -15,6 +15,8 @@ use nix::{
         signalfd::{SfdFlags, SignalFd},
     },
 };
+
+use crate::alive::Watched;
 
 /// All signals of this process, from the moment that this exists.
 #[derive(Debug)]
@@ -41,13 +43,10 @@ impl Signals {
         i32::try_from(arrived.ssi_signo).ok()
     }
 
-    /// Sleeps until a signal arrives, a watched directory changes, or `longest` is over. It may
-    /// wake for nothing.
-    pub(crate) fn sleep(&self, watch: &Watch, longest: Duration) {
+    /// Sleeps until a signal arrives, `wake` happens, or `longest` is over. It may wake for nothing.
+    pub(crate) fn sleep(&self, wake: &Wake, longest: Duration) {
         let mut sources = vec![PollFd::new(self.arriving.as_fd(), PollFlags::POLLIN)];
-        if let Some(inotify) = &watch.inotify {
-            sources.push(PollFd::new(inotify.as_fd(), PollFlags::POLLIN));
-        }
+        sources.extend(wake.source());
         // Rounded up, so that a rest below a millisecond is no busy loop.
         let millis = u16::try_from(longest.as_millis().saturating_add(1)).unwrap_or(u16::MAX);
         let slept = poll(&mut sources, PollTimeout::from(millis));
@@ -55,7 +54,7 @@ impl Signals {
             // Not known to happen; a short sleep keeps it from becoming a busy loop.
             std::thread::sleep(longest.min(Duration::from_millis(100)));
         }
-        watch.drain();
+        wake.drain();
     }
 }
 
@@ -76,34 +75,21 @@ pub(crate) fn ends_a_program(number: i32) -> bool {
     !harmless.iter().any(|signal| *signal as i32 == number)
 }
 
-/// A set of directories whose changes wake [`Signals::sleep`].
+/// What wakes [`Signals::sleep`] besides signals.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    inotify: Option<Inotify>,
-    complete: bool,
+pub(crate) enum Wake {
+    /// Only time.
+    Nothing,
+    /// Another entrypoint's end.
+    End(Watched),
+    /// Any change in a directory.
+    Change(Inotify),
 }
 
-impl Watch {
-    /// Watches the directories that `files` lie in. Not the files: the kubelet swaps a link beside
-    /// them, and a marker is not there yet.
-    pub(crate) fn around(files: &[&Path]) -> Self {
-        let mut watch = Self {
-            inotify: Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok(),
-            complete: true,
-        };
-        for file in files {
-            watch.complete &= watch.add(file);
-        }
-        watch
-    }
-
-    /// Also watches around `file`, where that is possible; it may be looked at late.
-    pub(crate) fn and(self, file: &Path) -> Self {
-        self.add(file);
-        self
-    }
-
-    fn add(&self, file: &Path) -> bool {
+impl Wake {
+    /// Watches the directory that `file` lies in. Not the file: the kubelet swaps a link beside it,
+    /// and a marker is not there yet.
+    pub(crate) fn around(file: &Path) -> Self {
         let changes = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_MODIFY
@@ -111,20 +97,26 @@ impl Watch {
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF;
-        match (&self.inotify, file.parent()) {
-            (Some(inotify), Some(parent)) => inotify.add_watch(parent, changes).is_ok(),
-            _ => false,
-        }
+        let watch = || {
+            let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok()?;
+            inotify.add_watch(file.parent()?, changes).ok()?;
+            Some(inotify)
+        };
+        watch().map_or(Self::Nothing, Self::Change)
     }
 
-    /// Whether every directory is watched; else its files have to be looked at often.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.complete
+    fn source(&self) -> Option<PollFd<'_>> {
+        match self {
+            Self::Nothing => None,
+            // A hang-up is told without being asked for; what somebody writes does not matter.
+            Self::End(watched) => Some(PollFd::new(watched.reader.as_fd(), PollFlags::empty())),
+            Self::Change(inotify) => Some(PollFd::new(inotify.as_fd(), PollFlags::POLLIN)),
+        }
     }
 
     /// What changed does not matter: whoever slept looks at its files.
     fn drain(&self) {
-        if let Some(inotify) = &self.inotify {
+        if let Self::Change(inotify) = self {
             while inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
         }
     }
@@ -151,10 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_there_makes_a_watch_incomplete() {
+    fn only_a_directory_that_is_there_can_be_watched() {
         let dir = tempfile::tempdir().unwrap();
-        let (here, away) = (dir.path().join("out"), dir.path().join("no/out"));
-        assert!(Watch::around(&[&here]).is_complete());
-        assert!(!Watch::around(&[&here, &away]).is_complete());
+        assert!(matches!(Wake::around(&dir.path().join("out")), Wake::Change(_)));
+        assert!(matches!(Wake::around(&dir.path().join("no/out")), Wake::Nothing));
     }
 }

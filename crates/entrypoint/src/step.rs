@@ -18,7 +18,7 @@ use crate::{
     alive::Alive,
     child::Command,
     clock,
-    events::Signals,
+    events::{Signals, Wake},
     files::{self, FileError},
     layout::Layout,
     log::Log,
@@ -53,7 +53,7 @@ impl Step<'_> {
         if let Err(error) = &announced {
             // Only costs later steps the knowledge that this one was killed.
             self.log
-                .debug(format_args!("no lock for {}: {error}", marker.display()));
+                .debug(format_args!("no pipe for {}: {error}", marker.display()));
         }
         announced.ok()
     }
@@ -88,10 +88,10 @@ impl Step<'_> {
             signals,
             log: self.log,
         };
-        let turn = waiting.turn();
+        let (turn, used) = waiting.turn();
         let started = clock::rfc3339_now();
         let ending = match turn {
-            Turn::Mine => self.execute(signals, &cancel, began),
+            Turn::Mine => self.execute(signals, &cancel, began, used),
             Turn::Skipped(why) => {
                 self.log.info(format_args!("skipped: {why}"));
                 Ending::Skipped
@@ -105,7 +105,7 @@ impl Step<'_> {
         (ending, started)
     }
 
-    fn execute(&self, signals: &Signals, cancel: &Path, waiting_since: Instant) -> Ending {
+    fn execute(&self, signals: &Signals, cancel: &Path, waiting_since: Instant, used: Vec<Wake>) -> Ending {
         if let Some(script) = &self.flags.script
             && let Err(error) = files::place_script(script)
         {
@@ -121,7 +121,7 @@ impl Step<'_> {
             signals,
             log: self.log,
         };
-        command.run(std::env::var_os("PATH"))
+        command.run(std::env::var_os("PATH"), used)
     }
 
     /// Arguments may hold secrets: their number is enough, unless somebody asked for more.

@@ -1,7 +1,9 @@
 //! A step's turn: waiting for the marker of the step before it, or for the Pod to be ready
 //! (runtime.md section 3.5). Does I/O.
 //!
-//! The files are the truth; directory events only say when to look again.
+//! The files are the truth; what wakes us only says when to look again. For a marker that is the
+//! end of the entrypoint that writes it; until that one has begun, and for the kubelet's files, it
+//! is a change in the directory; where neither can be had, time.
 
 use std::{
     path::Path,
@@ -11,14 +13,14 @@ use std::{
 use tektite_protocol::paths::{self, FAILED_SUFFIX};
 
 use crate::{
-    alive, clock,
-    events::{Signals, Watch, ends_a_program, signal_name},
+    alive::Watched,
+    clock,
+    events::{Signals, Wake, ends_a_program, signal_name},
     files::{is_there, with_suffix},
     log::Log,
 };
 
-/// How often to look without having been woken: for a predecessor that was killed, and for file
-/// systems on which events get lost.
+/// How often to look without having been woken: for the cancel file, and where events get lost.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often to look where nothing wakes us.
 const POLL: Duration = Duration::from_millis(100);
@@ -52,37 +54,38 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Waits for every file.
-    pub(crate) fn turn(&self) -> Turn {
+    /// Waits for every file. What has woken it is handed over: closing an inotify instance takes
+    /// the kernel 15 ms, for which the command need not wait.
+    pub(crate) fn turn(&self) -> (Turn, Vec<Wake>) {
+        let mut used = Vec::new();
         for file in self.files {
-            match self.one(Path::new(file)) {
-                Turn::Mine => {}
-                other => return other,
+            let mut wake = Wake::Nothing;
+            let turn = self.one(Path::new(file), &mut wake);
+            used.push(wake);
+            if turn != Turn::Mine {
+                return (turn, used);
             }
         }
         if is_cancelled(self.cancel) {
-            return cancelled();
+            return (cancelled(), used);
         }
-        Turn::Mine
+        (Turn::Mine, used)
     }
 
-    fn one(&self, file: &Path) -> Turn {
-        // Watched before looked at: what happens in between wakes us.
-        let watch = Watch::around(&[file]);
-        // The volume that it lies in is not in every Pod, and its end is not urgent.
-        let interval = if watch.is_complete() { TICK } else { POLL };
-        let watch = watch.and(self.cancel);
+    fn one(&self, file: &Path, wake: &mut Wake) -> Turn {
         let began = Instant::now();
         let mut said = false;
         self.log.debug(format_args!("waiting for {}", describe(file)));
         loop {
-            if let Some(turn) = self.look(file) {
+            // Watched before looked at: what happens in between wakes us.
+            watch(file, wake);
+            if let Some(turn) = self.look(file, wake) {
                 let waited = clock::readable(began.elapsed());
                 self.log
                     .debug(format_args!("waited {waited} for {}", describe(file)));
                 return turn;
             }
-            let mut longest = interval;
+            let mut longest = if matches!(wake, Wake::Nothing) { POLL } else { TICK };
             if !said {
                 let silence = WORTH_SAYING.saturating_sub(began.elapsed());
                 if silence.is_zero() {
@@ -94,7 +97,7 @@ impl Waiting<'_> {
                     longest = longest.min(silence);
                 }
             }
-            self.signals.sleep(&watch, longest);
+            self.signals.sleep(wake, longest);
             while let Some(number) = self.signals.next() {
                 let name = signal_name(number);
                 self.log.debug(format_args!("{name} arrived"));
@@ -106,12 +109,12 @@ impl Waiting<'_> {
     }
 
     /// `None` while there is nothing to be seen.
-    fn look(&self, file: &Path) -> Option<Turn> {
+    fn look(&self, file: &Path, wake: &Wake) -> Option<Turn> {
         if is_cancelled(self.cancel) {
             return Some(cancelled());
         }
         // A predecessor that is gone may have written its marker just before: ask that first.
-        let gone = alive::is_gone(file);
+        let gone = matches!(wake, Wake::End(watched) if watched.is_gone());
         match is_there(file, self.content) {
             Ok(true) => return Some(Turn::Mine),
             Ok(false) => {}
@@ -142,6 +145,22 @@ impl Waiting<'_> {
                 "{step} ended without a word: its entrypoint was killed, most often for lack of memory"
             ))
         })
+    }
+}
+
+/// Chooses the best that is there now.
+fn watch(file: &Path, wake: &mut Wake) {
+    if !matches!(wake, Wake::End(_))
+        && let Some(watched) = Watched::open(file)
+    {
+        *wake = Wake::End(watched);
+    }
+    if matches!(wake, Wake::Nothing) {
+        *wake = Wake::around(file);
+        // Its entrypoint may have begun just before that.
+        if let Some(watched) = Watched::open(file) {
+            *wake = Wake::End(watched);
+        }
     }
 }
 

@@ -62,6 +62,6 @@ pub fn step_result(step: &str, name: &str) -> String {
 /// The behind-part that turns a marker into its failed form.
 pub const FAILED_SUFFIX: &str = ".err";
 
-/// The behind-part of the file next to a marker that its step's entrypoint keeps locked (`flock`)
-/// for as long as it lives: a lock that can be had, and no marker, mean that it was killed.
+/// The behind-part of the pipe next to a marker that its step's entrypoint holds open for writing
+/// for as long as it lives: a pipe without a writer, and no marker, mean that it was killed.
 pub const ALIVE_SUFFIX: &str = ".alive";
