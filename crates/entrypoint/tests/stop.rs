@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     fs,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -187,4 +188,36 @@ fn what_a_command_leaves_behind_is_left_alone() {
     let left = pid(&pod, "left");
     assert!(runs(left));
     kill(Pid::from_raw(left), Signal::SIGKILL).unwrap();
+}
+
+/// As in a container: nothing that the kernel does by default for a signal happens to PID 1.
+#[test]
+fn as_pid_1_signals_work_and_orphans_are_reaped() {
+    let wrapper = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let able = Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").output();
+    if !able.is_ok_and(|output| output.status.success()) {
+        println!("note: no PID namespaces here, so nothing was checked");
+        return;
+    }
+    let pod = Pod::new();
+    let waiting = pod.after(1, &["true"]);
+    let script = "trap 'exit 5' TERM; (sleep 0.1 &); echo > runs; while :; do sleep 0.02; done";
+    let running = pod.sh(script);
+    for (flags, said, exit, reason) in [
+        (&waiting, "waiting for", 9, Some("Cancelled")),
+        (&running, "ended: Code(0)", 5, None),
+    ] {
+        let step = pod.start_as(pod.wrapped(&wrapper, flags), flags);
+        step.says(said);
+        let outer = step.pid();
+        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+        kill(Pid::from_raw(children.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
+        let done = step.wait();
+        assert_eq!(
+            (done.exit, done.released(), done.reason()),
+            (exit, false, reason),
+            "{}",
+            done.log
+        );
+    }
 }

@@ -23,8 +23,13 @@ use tektite_protocol::{
 /// What cannot take this long on any machine.
 const BOUND: Duration = Duration::from_mins(1);
 
-pub(crate) fn binary() -> &'static str {
-    env!("CARGO_BIN_EXE_tektite-entrypoint")
+/// The release artefact when the environment names it, else the one that cargo has just built.
+pub(crate) fn binary() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    match std::env::var_os("TEKTITE_ENTRYPOINT_ELF") {
+        Some(path) => root.join(path).to_str().unwrap().to_owned(),
+        None => env!("CARGO_BIN_EXE_tektite-entrypoint").to_owned(),
+    }
 }
 
 /// Waits until `holds` does, looking often.
@@ -102,7 +107,7 @@ impl Pod {
     /// The same, started by another program.
     pub(crate) fn wrapped(&self, wrapper: &[&str], flags: &StepFlags) -> Command {
         let mut words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
-        words.extend([binary().to_owned(), "-root".to_owned(), self.text("")]);
+        words.extend([binary(), "-root".to_owned(), self.text("")]);
         let mut own = true;
         for word in flags.to_args() {
             own &= word != "--";
