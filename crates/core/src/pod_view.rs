@@ -94,6 +94,18 @@ impl PodView {
         self.status.container_statuses.as_deref().unwrap_or_default()
     }
 
+    /// Whether any step's container has begun, so that there are logs. The kubelet calls a Pod pending
+    /// as long as one container waits, so the phase does not tell.
+    pub fn has_run(&self) -> bool {
+        let steps = self
+            .containers()
+            .iter()
+            .filter(|container| container.name.starts_with("step-"));
+        steps
+            .filter_map(|container| container.state.as_ref())
+            .any(|state| state.running.is_some() || state.terminated.is_some())
+    }
+
     /// Statuses of init containers.
     pub fn init_containers(&self) -> &[ContainerStatus] {
         self.status.init_container_statuses.as_deref().unwrap_or_default()

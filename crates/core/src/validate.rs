@@ -51,6 +51,14 @@ pub fn task_run(run: &TaskRun, old: Option<&TaskRun>, config: &Config) -> Result
             "spec.retries",
         ));
     }
+    let started = run
+        .status
+        .as_ref()
+        .is_some_and(|status| status.start_time.is_some());
+    if started && run.spec.status == tektite_api::task_run::RequestedStatus::Pending {
+        let message = "TaskRun cannot be Pending after it is started";
+        errors.push(FieldError::invalid(message, "spec.status"));
+    }
     if let tektite_api::task_run::RequestedStatus::Other(word) = &run.spec.status {
         let value = format!("{word} should be TaskRunCancelled or TaskRunPending");
         errors.push(FieldError::invalid(value, "spec.status"));

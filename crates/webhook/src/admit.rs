@@ -40,18 +40,24 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
     if request.operation != Operation::Create {
         return Verdict::Allow(None);
     }
-    if breaks_schema_rule(request) {
-        return validate(request, config);
+    let cleaned = without_nulls(&request.object);
+    if breaks_schema_rule(request, &cleaned) {
+        let request = Request {
+            object: cleaned,
+            ..request.clone()
+        };
+        return validate(&request, config);
     }
     let changed = match kind(request) {
-        Some(Kind::TaskRun) => change(&request.object, |run: &mut TaskRun| {
+        Some(Kind::TaskRun) => change(&cleaned, |run: &mut TaskRun| {
             defaults::drop_reserved_annotations(run);
             defaults::task_run(run, config);
         }),
-        Some(Kind::Task) => change(&request.object, |task: &mut Task| {
+        Some(Kind::Task) => change(&cleaned, |task: &mut Task| {
             defaults::task_spec(&mut task.spec, config);
         }),
-        Some(Kind::StepAction) | None => return Verdict::Allow(None),
+        Some(Kind::StepAction) => Ok(cleaned),
+        None => return Verdict::Allow(None),
     };
     match changed {
         Ok(changed) if changed == request.object => Verdict::Allow(None),
@@ -64,14 +70,36 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
 
 /// Whether the schema itself would refuse the object, between the mutating and the validating call:
 /// then its terse text would be all that a user sees, so the whole truth is told before.
-fn breaks_schema_rule(request: &Request) -> bool {
-    let has = |field: &str| {
-        request
-            .object
-            .pointer(field)
-            .is_some_and(|value| !value.is_null())
-    };
+fn breaks_schema_rule(request: &Request, object: &Value) -> bool {
+    let has = |field: &str| object.pointer(field).is_some();
     kind(request) == Some(Kind::TaskRun) && has("/spec/taskRef") == has("/spec/taskSpec")
+}
+
+/// The object without what only says that nothing is said: `env:` with nothing behind it, as templates
+/// leave it, and an empty `type`. A parameter's value keeps its nulls, which mean empty texts there.
+fn without_nulls(object: &Value) -> Value {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|key, value| {
+                    let is_value = matches!(key.as_str(), "value" | "default");
+                    is_value || !(value.is_null() || (key == "type" && value == ""))
+                });
+                for (key, value) in fields {
+                    if !matches!(key.as_str(), "value" | "default") {
+                        clean(value);
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(clean),
+            _ => {}
+        }
+    }
+    let mut cleaned = object.clone();
+    if let Some(spec) = cleaned.get_mut("spec") {
+        clean(spec);
+    }
+    cleaned
 }
 
 /// The object with a change made to its typed form; fields that the type does not know stay.
@@ -227,6 +255,22 @@ mod tests {
             message.contains("invalid value: -1m0s should be >= 0: spec.timeout"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn fields_with_nothing_behind_them_are_left_out() {
+        let run = json!({"metadata": {"name": "r"}, "spec": {"taskRef": null, "retries": null, "taskSpec": {
+            "params": [{"name": "p", "type": "", "default": null}],
+            "steps": [{"image": "i", "env": null, "script": null}]}}});
+        let changed = defaulted("TaskRun", run);
+        assert_eq!(changed["spec"]["taskSpec"]["steps"], json!([{"image": "i"}]));
+        assert_eq!(
+            changed["spec"]["taskSpec"]["params"],
+            json!([{"name": "p", "type": "string", "default": null}])
+        );
+        assert!(changed["spec"].get("taskRef").is_none());
+        let action = json!({"spec": {"image": "i", "env": null}});
+        assert_eq!(defaulted("StepAction", action), json!({"spec": {"image": "i"}}));
     }
 
     #[test]

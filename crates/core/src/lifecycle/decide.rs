@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
-use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, labels, task_run::RequestedStatus};
+use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, TaskSpec, labels, task_run::RequestedStatus};
 
 use super::{DeliverySettings, Effect, Event, Fallback, Gathered, Plan, Refusal, Severity, Wanted, prepare};
 use crate::{
@@ -13,18 +13,17 @@ use crate::{
     names,
     observe::{self, Outcome, Subject},
     pod::{self, BuildError},
-    pod_view::{Phase, PodView},
+    pod_view::PodView,
     reason::Reason,
 };
 
 /// What the controller has to fetch.
 pub fn wanted(run: &TaskRun) -> Wanted {
-    let status = run.status.as_ref();
-    let resolved = status.is_some_and(|status| status.task_spec.is_some());
-    let held = run.spec.status != RequestedStatus::None;
+    let status = run.status.clone().unwrap_or_default();
+    let needs_no_spec = run.spec.status == RequestedStatus::Cancelled || is_held(run, &status);
     match &run.spec.task_ref {
         Some(task_ref) if !task_ref.name.is_empty() && task_ref.resolver.is_empty() => {
-            if resolved || held || run.is_done() {
+            if status.task_spec.is_some() || needs_no_spec || status.is_done() {
                 Wanted::Nothing
             } else {
                 Wanted::Task(task_ref.name.clone())
@@ -32,6 +31,11 @@ pub fn wanted(run: &TaskRun) -> Wanted {
         }
         _ => Wanted::Nothing,
     }
+}
+
+/// Whether the user holds a run that has not begun.
+fn is_held(run: &TaskRun, status: &TaskRunStatus) -> bool {
+    run.spec.status == RequestedStatus::Pending && status.start_time.is_none()
 }
 
 /// How many attempts came before the present one.
@@ -66,16 +70,28 @@ pub fn plan(gathered: &Gathered<'_>) -> Plan {
 /// One attempt, from whatever point it has reached.
 fn decide(gathered: &Gathered<'_>, plan: &mut Plan) {
     let Gathered { run, now, .. } = *gathered;
-    match &run.spec.status {
-        RequestedStatus::Cancelled => return cancel(gathered, plan),
-        RequestedStatus::Pending if plan.status.start_time.is_none() => {
-            let message = format!("TaskRun \"{}\" is pending", run.name());
-            return condition::ongoing(&mut plan.status, Reason::TaskRunPending, message, now);
-        }
-        _ => {}
+    if run.spec.status == RequestedStatus::Cancelled {
+        return cancel(gathered, plan);
+    }
+    if is_held(run, &plan.status) {
+        let message = format!("TaskRun \"{}\" is pending", run.name());
+        return condition::ongoing(&mut plan.status, Reason::TaskRunPending, message, now);
     }
     if plan.status.start_time.is_none() {
         start(run, &mut plan.status, now);
+    }
+    // A Pod that exists is followed with what it was made from: nothing that changes meanwhile, in
+    // the Task, the settings or the rules, can touch it.
+    let made_from = plan
+        .status
+        .task_spec
+        .clone()
+        .filter(|_| !plan.status.pod_name.is_empty());
+    if let (Some(spec), Some(pod)) = (&made_from, own_pod(gathered)) {
+        return follow(gathered, spec, pod, plan);
+    }
+    if !plan.status.pod_name.is_empty() && own_pod(gathered).is_none() {
+        return lost(run, plan, now);
     }
     let prepared = match prepare::prepare(gathered) {
         Ok(prepared) => prepared,
@@ -88,24 +104,40 @@ fn decide(gathered: &Gathered<'_>, plan: &mut Plan) {
             };
         }
     };
-    plan.status.task_spec = Some(prepared.spec.clone());
-    match gathered.pod {
-        Some(pod) if pod.is_controlled_by(run.uid()) => follow(gathered, &prepared, pod, plan),
-        _ if !plan.status.pod_name.is_empty() => {
-            let message = format!(
-                "Pod \"{}\" of TaskRun \"{}\" is gone: it was deleted, or its node was lost, before its steps had ended",
-                plan.status.pod_name,
-                run.name()
-            );
-            condition::failed(&mut plan.status, Reason::Failed, message, now);
-        }
-        // One of the same name that belongs to an earlier run of this name has to go first.
-        Some(_) => {
+    adopt(gathered, &prepared, plan);
+    match (own_pod(gathered).filter(|pod| !pod.is_deleting()), gathered.pod) {
+        (Some(pod), _) => follow(gathered, &prepared.spec, pod, plan),
+        // One of the same name that is on its way out, or belongs to an earlier run of this name.
+        (None, Some(_)) => {
             name_taken(&mut plan.status, now);
             plan.requeue = Some(Duration::from_secs(1));
         }
-        None => create(gathered, prepared, plan),
+        (None, None) => create(gathered, prepared, plan),
     }
+}
+
+fn own_pod<'a>(gathered: &Gathered<'a>) -> Option<&'a PodView> {
+    gathered
+        .pod
+        .filter(|pod| pod.is_controlled_by(gathered.run.uid()))
+}
+
+/// The run keeps what it runs, and takes over its Task's labels and annotations.
+fn adopt(gathered: &Gathered<'_>, prepared: &prepare::Prepared, plan: &mut Plan) {
+    plan.status.task_spec = Some(prepared.spec.clone());
+    plan.labels.extend(prepared.labels.clone());
+    plan.annotations.extend(prepared.annotations.clone());
+    plan.annotations
+        .insert(labels::RELEASE.to_owned(), gathered.revision.to_owned());
+}
+
+fn lost(run: &TaskRun, plan: &mut Plan, now: Timestamp) {
+    let message = format!(
+        "Pod \"{}\" of TaskRun \"{}\" is gone: it was deleted, or its node was lost, before its steps had ended",
+        plan.status.pod_name,
+        run.name()
+    );
+    condition::failed(&mut plan.status, Reason::Failed, message, now);
 }
 
 fn name_taken(status: &mut TaskRunStatus, now: Timestamp) {
@@ -153,10 +185,6 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
     plan.effects
         .extend(claims.map(|claim| Effect::CreateClaim(Box::new(claim))));
     plan.effects.push(Effect::CreatePod(Box::new(pod)));
-    plan.labels = prepared.labels;
-    plan.annotations = prepared.annotations;
-    plan.annotations
-        .insert(labels::RELEASE.to_owned(), gathered.revision.to_owned());
 }
 
 /// The form for the run's next Pod: its own annotation, else the cluster's.
@@ -187,11 +215,11 @@ fn creation_failed(run: &TaskRun, error: &str) -> String {
 }
 
 /// An attempt that has its Pod.
-fn follow(gathered: &Gathered<'_>, prepared: &prepare::Prepared, pod: &PodView, plan: &mut Plan) {
+fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Plan) {
     let Gathered { run, now, .. } = *gathered;
     let subject = Subject {
         run_name: run.name(),
-        spec: &prepared.spec,
+        spec,
         now,
     };
     if replace(gathered, pod, plan) {
@@ -206,16 +234,16 @@ fn follow(gathered: &Gathered<'_>, prepared: &prepare::Prepared, pod: &PodView, 
         }
         Outcome::Ongoing(again_in) => plan.requeue = again_in.map(Duration::from_secs),
     }
-    let timeout = prepared.run.spec.timeout.unwrap_or_default();
-    let Some(started) = observe::first_step_started(&prepared.spec, pod).filter(|_| !timeout.is_zero())
-    else {
+    let timeout = run.spec.timeout.unwrap_or(gathered.config.defaults.timeout);
+    let Some(started) = observe::first_step_started(spec, pod).filter(|_| !timeout.is_zero()) else {
         return;
     };
     let left = timeout
         .to_std()
         .saturating_sub(Duration::try_from(now.duration_since(started)).unwrap_or_default());
     if left.is_zero() {
-        let message = format!("TaskRun \"{}\" failed to finish within \"{timeout}\"", run.name());
+        let mut message = format!("TaskRun \"{}\" failed to finish within \"{timeout}\"", run.name());
+        message.push_str(&previous(run));
         condition::failed(&mut plan.status, Reason::TaskRunTimeout, message, now);
         stop(run, pod, plan, now);
     } else {
@@ -258,6 +286,18 @@ fn delete(pod: &PodView) -> Effect {
     }
 }
 
+/// What the run waited for when it was ended, on a line of its own.
+fn previous(run: &TaskRun) -> String {
+    let known = run.status.as_ref().and_then(TaskRunStatus::succeeded);
+    let no_news = [Reason::Started, Reason::Running, Reason::TaskRunPending].map(Reason::as_str);
+    match known {
+        Some(known) if !known.message.is_empty() && !no_news.contains(&known.reason.as_str()) => {
+            format!("\nPrevious status: [{}] {}", known.reason, known.message)
+        }
+        _ => String::new(),
+    }
+}
+
 /// The user wants no more of it.
 fn cancel(gathered: &Gathered<'_>, plan: &mut Plan) {
     let Gathered { run, now, .. } = *gathered;
@@ -265,28 +305,34 @@ fn cancel(gathered: &Gathered<'_>, plan: &mut Plan) {
         start(run, &mut plan.status, now);
     }
     let message = format!(
-        "TaskRun \"{}\" was cancelled. {}",
+        "TaskRun \"{}\" was cancelled. {}{}",
         run.name(),
-        run.spec.status_message
+        run.spec.status_message,
+        previous(run)
     );
     condition::failed(&mut plan.status, Reason::TaskRunCancelled, message, now);
-    if let Some(pod) = gathered.pod.filter(|pod| pod.is_controlled_by(run.uid())) {
+    if let Some(pod) = own_pod(gathered) {
         pod.name().clone_into(&mut plan.status.pod_name);
+        // A step that has ended has ended, whatever became of the run.
+        if let Some(spec) = plan.status.task_spec.clone() {
+            observe::steps_of(&spec, pod, &mut plan.status);
+        }
         stop(run, pod, plan, now);
     }
 }
 
-/// Ends a Pod: through its entrypoint where steps run, so that their logs stay; a Pod in which
+/// Ends a Pod: through its entrypoint where a step has run, so that the logs stay; a Pod in which
 /// nothing has run yet has no logs, and goes.
 fn stop(run: &TaskRun, pod: &PodView, plan: &mut Plan, now: Timestamp) {
     steps_ended_with_the_run(run, &mut plan.status, now);
-    plan.effects.push(match pod.phase() {
-        Phase::Pending => delete(pod),
-        _ => Effect::AnnotatePod {
+    plan.effects.push(if pod.has_run() {
+        Effect::AnnotatePod {
             name: pod.name().to_owned(),
             key: labels::CANCEL,
             value: labels::CANCEL_VALUE,
-        },
+        }
+    } else {
+        delete(pod)
     });
 }
 
@@ -324,8 +370,10 @@ fn conclude(gathered: &Gathered<'_>, plan: &mut Plan) {
         .is_some_and(|known| known.status == ConditionStatus::False);
     let made = i64::try_from(plan.status.retries_status.len()).unwrap_or(i64::MAX);
     if failed && run.spec.status != RequestedStatus::Cancelled && made < run.spec.retries {
+        // An attempt that never had a Pod cost nothing, and many of them would cost much.
+        let pause = u64::from(plan.status.pod_name.is_empty());
         retry(&mut plan.status, now);
-        plan.requeue = Some(Duration::ZERO);
+        plan.requeue = Some(Duration::from_secs(pause));
     }
     let before = run.status.as_ref().and_then(TaskRunStatus::succeeded);
     let after = plan.status.succeeded();
@@ -367,7 +415,8 @@ fn retry(status: &mut TaskRunStatus, now: Timestamp) {
     *status = TaskRunStatus {
         retries_status: history,
         conditions: std::mem::take(&mut status.conditions),
-        task_spec: status.task_spec.take(),
+        // A spec that no Pod was made from may be why the attempt failed.
+        task_spec: status.task_spec.take().filter(|_| !status.pod_name.is_empty()),
         provenance: status.provenance.take(),
         span_context: std::mem::take(&mut status.span_context),
         ..TaskRunStatus::default()
@@ -386,12 +435,33 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
     if plan.status.start_time.is_none() {
         start(run, &mut plan.status, now);
     }
+    if let Ok(prepared) = prepare::prepare(gathered) {
+        adopt(gathered, &prepared, &mut plan);
+    }
     let again = |plan: &mut Plan, seconds| plan.requeue = Some(Duration::from_secs(seconds));
     match (effect, refusal) {
-        (_, Refusal::Transient(_)) | (Effect::DeletePod { .. } | Effect::AnnotatePod { .. }, _) => {
-            plan.status = run.status.clone().unwrap_or_default();
+        (Effect::DeletePod { .. } | Effect::AnnotatePod { .. }, _) => {
+            plan = Plan {
+                status: run.status.clone().unwrap_or_default(),
+                ..Plan::default()
+            };
             again(&mut plan, 1);
             return plan;
+        }
+        (_, Refusal::Transient(text)) => {
+            let message = format!("the API server does not take the Pod yet: {text}");
+            condition::ongoing(&mut plan.status, Reason::Pending, message, now);
+            again(&mut plan, 1);
+        }
+        (_, Refusal::QuotaConflict(_)) => {
+            let message = "tried to create pod, but it failed with ResourceQuotaConflictError";
+            condition::ongoing(&mut plan.status, Reason::Pending, message, now);
+            again(&mut plan, 1);
+        }
+        (_, Refusal::Forbidden(text)) if text.contains("exceeded quota") => {
+            let message = format!("TaskRun Pod exceeded available resources: {text}");
+            condition::ongoing(&mut plan.status, Reason::ExceededResourceQuota, message, now);
+            again(&mut plan, 10);
         }
         (Effect::CreateClaim(claim), refusal) => {
             let message = format!(
@@ -403,19 +473,9 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
             );
             condition::failed(&mut plan.status, Reason::CouldntCreateWorkspacePvc, message, now);
         }
-        (Effect::CreatePod(_), Refusal::QuotaConflict(_)) => {
-            let message = "tried to create pod, but it failed with ResourceQuotaConflictError";
-            condition::ongoing(&mut plan.status, Reason::Pending, message, now);
-            again(&mut plan, 1);
-        }
         (Effect::CreatePod(_), Refusal::NameTaken(_)) => {
             name_taken(&mut plan.status, now);
             again(&mut plan, 1);
-        }
-        (Effect::CreatePod(_), Refusal::Forbidden(text)) if text.contains("exceeded quota") => {
-            let message = format!("TaskRun Pod exceeded available resources: {text}");
-            condition::ongoing(&mut plan.status, Reason::ExceededResourceQuota, message, now);
-            again(&mut plan, 10);
         }
         (Effect::CreatePod(_), Refusal::Forbidden(text))
             if text.contains("violates PodSecurity") || text.contains("security context constraint") =>

@@ -82,6 +82,13 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
     let config = gathered.config;
     let mut run = gathered.run.clone();
     defaults::task_run(&mut run, config);
+    // The copy that the status holds of a named Task has been checked, and its variables replaced: once
+    // more, and a value that looks like a variable would become one.
+    let is_copy = run.spec.task_ref.is_some()
+        && run
+            .status
+            .as_ref()
+            .is_some_and(|status| status.task_spec.is_some());
     let resolved = resolve::resolve(&run, &gathered.fetched)?;
     let mut spec = resolved.spec;
     defaults::task_spec(&mut spec, config);
@@ -94,22 +101,22 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
         own_labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
     let own_annotations = run.metadata.annotations.get_or_insert_default();
-    for (key, value) in &resolved.annotations {
-        own_annotations
-            .entry(key.clone())
-            .or_insert_with(|| value.clone());
-    }
+    let mut annotations = resolved.annotations;
+    annotations.retain(|key, _| !own_annotations.contains_key(key));
+    own_annotations.extend(annotations.clone());
 
     let table = params::table(&spec, &run);
-    params::check(&spec, &run, &table).map_err(|error| match error {
-        ParamError::OutOfBounds(_) => PrepareError::Bounds(error),
-        error => PrepareError::Params {
-            task: resolved.task_name.clone(),
-            error,
-        },
-    })?;
-    workspaces::check(&spec, &run, config.flags.coschedule)?;
-    names_exist(&spec, &run)?;
+    if !is_copy {
+        params::check(&spec, &run, &table).map_err(|error| match error {
+            ParamError::OutOfBounds(_) => PrepareError::Bounds(error),
+            error => PrepareError::Params {
+                task: resolved.task_name.clone(),
+                error,
+            },
+        })?;
+        workspaces::check(&spec, &run, config.flags.coschedule)?;
+        names_exist(&spec, &run)?;
+    }
 
     let variables = substitute::binding_variables(&table);
     let mut bindings = run.spec.workspaces.clone();
@@ -134,15 +141,17 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
             .as_ref()
             .map_or(0, |status| status.retries_status.len()),
     };
-    substitute::task_spec_stages(&mut spec, &table, context, &volumes);
+    if !is_copy {
+        substitute::task_spec_stages(&mut spec, &table, context, &volumes);
+    }
     let labels = run.metadata.labels.clone().unwrap_or_default();
     Ok(Prepared {
+        run,
         spec,
         bound,
         variables,
         labels,
-        annotations: resolved.annotations,
-        run,
+        annotations,
     })
 }
 

@@ -11,7 +11,7 @@ use tektite_api::{ConditionStatus, TaskRunStatus, TaskSpec};
 
 pub use delivery::cannot_run_entrypoint;
 pub use pending::GRACE;
-pub use steps::first_step_started;
+pub use steps::{StepView, first_step_started};
 
 use crate::{
     condition,
@@ -44,11 +44,8 @@ pub enum Outcome {
 /// Reads the Pod into the status.
 pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) -> Outcome {
     pod.name().clone_into(&mut status.pod_name);
-    let steps = steps::read(subject.spec, pod);
-    if !steps.is_empty() {
-        status.steps = steps::states(&steps, status);
-    }
-    if is_complete(&steps, pod) {
+    let steps = steps_of(subject.spec, pod, status);
+    if is_complete(subject.spec, &steps, pod) {
         complete(subject, pod, &steps, status);
         return Outcome::Over;
     }
@@ -87,24 +84,41 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
     }
 }
 
+/// Reads the steps alone into the status.
+pub fn steps_of<'a>(spec: &'a TaskSpec, pod: &'a PodView, status: &mut TaskRunStatus) -> Vec<StepView<'a>> {
+    let steps = steps::read(spec, pod);
+    if !steps.is_empty() {
+        status.steps = steps::states(&steps, status);
+    }
+    steps
+}
+
 fn running(subject: Subject<'_>, status: &mut TaskRunStatus) {
     let message = "Not all Steps in the Task have finished executing";
     condition::ongoing(status, Reason::Running, message, subject.now);
 }
 
 /// Whether nothing more can come: all steps have ended, or the Pod has, or a step ran out of memory.
-fn is_complete(steps: &[steps::StepView<'_>], pod: &PodView) -> bool {
+fn is_complete(spec: &TaskSpec, steps: &[StepView<'_>], pod: &PodView) -> bool {
     let phase = pod.phase();
     let started = matches!(phase, Phase::Running | Phase::Succeeded);
-    let all_ended = !steps.is_empty() && steps.iter().all(|step| step.terminated().is_some());
+    let all_ended = all_ended(spec, steps);
     matches!(phase, Phase::Succeeded | Phase::Failed)
         || (started && all_ended)
-        || steps.iter().any(steps::StepView::is_out_of_memory)
+        || steps.iter().any(StepView::is_out_of_memory)
 }
 
-fn complete(subject: Subject<'_>, pod: &PodView, steps: &[steps::StepView<'_>], status: &mut TaskRunStatus) {
-    let step_failed = steps.iter().any(steps::StepView::failed);
-    if pod.phase() == Phase::Failed || step_failed {
+fn all_ended(spec: &TaskSpec, steps: &[StepView<'_>]) -> bool {
+    !steps.is_empty()
+        && steps.len() == spec.steps.len()
+        && steps.iter().all(|step| step.terminated().is_some())
+}
+
+fn complete(subject: Subject<'_>, pod: &PodView, steps: &[StepView<'_>], status: &mut TaskRunStatus) {
+    // Where all steps have told their end, what else is in the Pod does not count.
+    let told = all_ended(subject.spec, steps);
+    let step_failed = steps.iter().any(StepView::failed);
+    if step_failed || (pod.phase() == Phase::Failed && !told) {
         let (reason, message) = failure::explain(pod, steps);
         condition::failed(status, reason, message, subject.now);
     } else {

@@ -34,26 +34,36 @@ pub(super) enum Verdict {
 }
 
 /// What a waiting container's reason means.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
-    /// The image cannot be pulled, and never will.
-    ImageNever,
+    /// The image could not be pulled, and is tried again at once.
+    ImageRetried,
     /// The image cannot be pulled now.
     ImageNow,
+    /// The kubelet was too slow, or could not ask; it tries again.
+    Slow,
     /// The configuration names something that does not exist.
     Config,
     /// The runtime refuses the container.
     Create,
+    /// The image cannot be pulled, and never will.
+    ImageNever,
 }
 
 fn trouble(waiting: &ContainerStateWaiting) -> Option<Trouble> {
     let message = waiting.message.as_deref().unwrap_or_default();
     match waiting.reason.as_deref()? {
         "InvalidImageName" | "ErrImageNeverPull" => Some(Trouble::ImageNever),
-        "ImagePullBackOff" | "ErrImagePull" | "ImageInspectError" | "RegistryUnavailable" => {
-            Some(Trouble::ImageNow)
-        }
+        "ErrImagePull" => Some(Trouble::ImageRetried),
+        "ImagePullBackOff" | "ImageInspectError" | "RegistryUnavailable" => Some(Trouble::ImageNow),
         "CreateContainerConfigError" if message.contains("failed to create subPath directory") => None,
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError"
+            if ["context deadline exceeded", "timed out waiting", "failed to sync"]
+                .iter()
+                .any(|slow| message.contains(slow)) =>
+        {
+            Some(Trouble::Slow)
+        }
         "CreateContainerConfigError" => Some(Trouble::Config),
         "CreateContainerError" | "RunContainerError" => Some(Trouble::Create),
         _ => None,
@@ -71,7 +81,9 @@ pub(super) fn judge(subject: Subject<'_>, pod: &PodView, status: &TaskRunStatus)
         let waiting = waiting(container)?;
         Some((container, waiting, trouble(waiting)?))
     });
-    let Some((container, waiting, trouble)) = troubled.into_iter().next() else {
+    // The worst counts: what never comes makes all waiting vain.
+    let worst = troubled.reduce(|worst, other| if other.2 > worst.2 { other } else { worst });
+    let Some((container, waiting, trouble)) = worst else {
         return Verdict::Wait {
             reason: node_reason(pod),
             message: waiting_message(pod),
@@ -101,6 +113,17 @@ pub(super) fn judge(subject: Subject<'_>, pod: &PodView, status: &TaskRunStatus)
         Trouble::ImageNever => gives_up(Reason::TaskRunImagePullFailed, pull_failed()),
         Trouble::Config => gives_up(Reason::CreateContainerConfigError, start_failed()),
         Trouble::Create => gives_up(Reason::PodCreationFailed, start_failed()),
+        Trouble::Slow if left == 0 => gives_up(Reason::PodCreationFailed, start_failed()),
+        Trouble::Slow => Verdict::Wait {
+            reason: Reason::Pending,
+            message: waiting_message(pod),
+            again_in: Some(left),
+        },
+        Trouble::ImageRetried => Verdict::Wait {
+            reason: Reason::PullImageFailed,
+            message: waiting_message(pod),
+            again_in: None,
+        },
         Trouble::ImageNow if left == 0 => gives_up(Reason::TaskRunImagePullFailed, pull_failed()),
         Trouble::ImageNow => Verdict::Wait {
             reason: Reason::PullImageFailed,

@@ -11,7 +11,7 @@ use tektite_protocol::termination::{self, Entry, Kind, key};
 use crate::{names, pod_view::PodView};
 
 /// A step with its container, and what it said when it ended.
-pub(super) struct StepView<'a> {
+pub struct StepView<'a> {
     /// Its declaration.
     pub(super) step: &'a Step,
     /// Its container.

@@ -73,8 +73,10 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
     let script = input.scripts.of(index);
     let (entrypoint, args) = match (script, step.command.split_first()) {
         (Some(script), _) => (script.path.clone(), step.args.clone()),
-        (None, Some((program, first))) => (program.clone(), [first, step.args.as_slice()].concat()),
-        (None, None) => {
+        (None, Some((program, first))) if !program.is_empty() => {
+            (program.clone(), [first, step.args.as_slice()].concat())
+        }
+        (None, _) => {
             return Err(BuildError::NoCommand {
                 path: format!("steps[{index}]"),
                 image: step.image.clone(),

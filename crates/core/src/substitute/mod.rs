@@ -68,8 +68,15 @@ impl Variables {
         while let Some(start) = rest.find("$(") {
             let (before, from) = rest.split_at(start);
             replaced.push_str(before);
-            // The name ends at the first `)` that makes it a known one: names may hold anything.
-            let known = from
+            // The name ends at the first `)` that makes it a known one: names may hold anything but
+            // another variable's beginning, and none is longer than this.
+            let mut end = from.len().min(2 + LONGEST_NAME);
+            while !from.is_char_boundary(end) {
+                end -= 1;
+            }
+            let window = &from[..end];
+            let window = window[2..].find("$(").map_or(window, |next| &window[..2 + next]);
+            let known = window
                 .match_indices(')')
                 .take(4)
                 .find_map(|(end, _)| Some((end, self.strings.get(&from[2..end])?)));
@@ -106,6 +113,9 @@ impl Variables {
         *list = replaced;
     }
 }
+
+/// The longest text between `$(` and `)` that is looked up.
+const LONGEST_NAME: usize = 1024;
 
 fn param_forms(name: &str) -> [String; 4] {
     [

@@ -136,3 +136,10 @@ fn pod_templates_take_parameters() {
     let terms = &tree["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     assert_eq!(terms["nodeSelectorTerms"][0]["matchExpressions"][0]["key"], "v");
 }
+
+#[test]
+fn text_full_of_openings_takes_no_longer_than_its_length() {
+    let text = "$(".repeat(100_000);
+    let step = step(json!({"script": text}));
+    assert_eq!(step["script"], text);
+}

@@ -337,6 +337,12 @@ fn a_pod_that_cannot_run_the_entrypoint_is_replaced_once() {
         "init-container"
     );
     assert!(made.spec.as_ref().unwrap().init_containers.is_some());
+    // The Pod that goes is still there for a while, and says nothing about the run any more.
+    let mut going = broken.clone();
+    going.metadata.deletion_timestamp = Some(condition::time(at(0)));
+    let meanwhile = decided(&run, Some(&going));
+    assert_eq!(said(&meanwhile).0, ConditionStatus::Unknown);
+    assert!(meanwhile.effects.is_empty());
     assert_eq!(said(&decided(&run, Some(&broken))).0, ConditionStatus::False);
 }
 
@@ -394,7 +400,14 @@ fn refusals() {
         assert_eq!(plan.status.pod_name, "");
     }
     let transient = after_failure(&gathered, &create, &Refusal::Transient("timeout".into()));
-    assert_eq!(transient.status, TaskRunStatus::default());
+    assert_eq!(
+        said(&transient),
+        (
+            ConditionStatus::Unknown,
+            "Pending",
+            "the API server does not take the Pod yet: timeout"
+        )
+    );
     let dropped = Refusal::Invalid("spec.volumes[5]: Required value: must specify a volume type".into());
     let other = after_failure(&gathered, &pod("image-volume"), &dropped);
     assert_eq!(other.annotations[labels::DELIVERY], "init-container");
@@ -413,5 +426,107 @@ fn done_runs_are_left_alone() {
             status: plan.status.clone(),
             ..Plan::default()
         }
+    );
+}
+
+#[test]
+fn what_a_pod_was_made_from_stays_what_it_runs() {
+    let running = pod("Running", json!({"running": {"startedAt": at(-5).to_string()}}));
+    let spec = json!({"steps": [{"name": "a", "image": "i", "script": "echo $(params.q)"}], "params": [{"name": "q"}]});
+    let status = json!({"podName": "tr-pod", "startTime": at(-9).to_string(), "taskSpec": spec});
+    let params = json!([{"name": "q", "value": "; rm"}]);
+    for source in [
+        json!({"taskRef": {"name": "t"}, "params": params}),
+        json!({"taskSpec": spec, "params": params}),
+    ] {
+        let run = run(source, status.clone());
+        let plan = decided(&run, Some(&running));
+        assert_eq!(said(&plan).1, "Running");
+        assert_eq!(plan.status.task_spec, run.status.unwrap().task_spec);
+    }
+    // Another attempt of a named Task starts from the same copy, which has its values already.
+    let mut again = run(
+        json!({"taskRef": {"name": "t"}, "params": params}),
+        json!({"taskSpec": spec}),
+    );
+    again.spec.retries = 1;
+    let plan = decided(&again, None);
+    assert_eq!(plan.status.task_spec.unwrap().steps[0].script, "echo $(params.q)");
+}
+
+#[test]
+fn a_tasks_annotations_never_replace_the_runs_own() {
+    let task = json!({"metadata": {"name": "t", "annotations": {"a": "task", "b": "task"}, "labels": {"l": "task"}},
+        "spec": {"steps": [{"image": "i", "command": ["c"]}]}});
+    let mut run = run(json!({"taskRef": {"name": "t"}}), json!({}));
+    run.metadata.annotations = Some(BTreeMap::from([("a".to_owned(), "run".to_owned())]));
+    let config = Config::default();
+    let fetched = Fetched::Task(Box::new(serde_json::from_value(task).unwrap()));
+    let plan = plan(&Gathered {
+        fetched,
+        ..gathered(&run, None, &config)
+    });
+    assert_eq!(plan.annotations.get("a"), None);
+    assert_eq!(plan.annotations["b"], "task");
+    assert_eq!(plan.labels["l"], "task");
+}
+
+#[test]
+fn a_run_that_waits_keeps_what_it_took_over() {
+    let task = json!({"metadata": {"name": "t"}, "spec": {"steps": [{"image": "i", "command": ["c"]}]}});
+    let run = run(json!({"taskRef": {"name": "t"}}), json!({}));
+    let config = Config::default();
+    let fetched = Fetched::Task(Box::new(serde_json::from_value(task).unwrap()));
+    let gathered = Gathered {
+        fetched,
+        ..gathered(&run, None, &config)
+    };
+    let effect = Effect::CreatePod(Box::default());
+    let plan = after_failure(
+        &gathered,
+        &effect,
+        &Refusal::Forbidden("exceeded quota: q".into()),
+    );
+    assert!(plan.status.task_spec.is_some());
+    assert_eq!(plan.labels["tekton.dev/task"], "t");
+    assert_eq!(plan.annotations[labels::RELEASE], "abc1234");
+}
+
+#[test]
+fn a_held_run_that_has_begun_goes_on() {
+    let spec = json!({"taskRef": {"name": "t"}, "status": "TaskRunPending"});
+    assert_eq!(wanted(&run(spec.clone(), json!({}))), Wanted::Nothing);
+    assert_eq!(
+        wanted(&run(spec, json!({"startTime": at(-9).to_string()}))),
+        Wanted::Task("t".into())
+    );
+}
+
+#[test]
+fn a_pod_in_which_a_step_has_run_keeps_its_logs() {
+    let mut half = pod("Pending", json!({"running": {"startedAt": at(-5).to_string()}}));
+    let cancelled = run(
+        with(json!({"status": "TaskRunCancelled"})),
+        json!({"podName": "tr-pod"}),
+    );
+    assert!(matches!(
+        decided(&cancelled, Some(&half)).effects[..],
+        [Effect::AnnotatePod { .. }]
+    ));
+    half.status.container_statuses = None;
+    assert!(matches!(
+        decided(&cancelled, Some(&half)).effects[..],
+        [Effect::DeletePod { .. }]
+    ));
+}
+
+#[test]
+fn the_end_says_what_was_waited_for() {
+    let status = json!({"podName": "", "conditions": [{"type": "Succeeded", "status": "Unknown",
+        "reason": "Pending", "message": "no room"}]});
+    let plan = decided(&run(with(json!({"status": "TaskRunCancelled"})), status), None);
+    assert_eq!(
+        said(&plan).2,
+        "TaskRun \"tr\" was cancelled. \nPrevious status: [Pending] no room"
     );
 }
