@@ -88,7 +88,9 @@ pub fn first_step_started(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
         .terminated
         .as_ref()
         .and_then(|ended| ended.started_at.as_ref());
-    running.or(ended).map(|time| time.0)
+    // A container that could not be started ends with the beginning of time as its start.
+    let began = running.or(ended).map(|time| time.0);
+    began.filter(|began| began.as_second() > 0)
 }
 
 /// The states that the status shows.

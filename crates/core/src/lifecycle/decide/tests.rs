@@ -223,6 +223,19 @@ fn the_timeout_counts_from_the_first_step() {
         decided(&run, Some(&in_time)).requeue,
         Some(Duration::from_secs(6))
     );
+    let never = pod(
+        "Pending",
+        json!({"terminated": {"exitCode": 128, "reason": "StartError",
+        "startedAt": "1970-01-01T00:00:00Z", "message": "exec: \"/tekton/bin/entrypoint\": not found"}}),
+    );
+    let plan = decided(&run, Some(&never));
+    assert_eq!(
+        (said(&plan).1, plan.requeue),
+        ("Pending", Some(Duration::from_secs(1)))
+    );
+    let mut foreign = never.clone();
+    foreign.metadata.annotations = None;
+    assert_ne!(said(&decided(&run, Some(&foreign))).1, "TaskRunTimeout");
     let late = running(-10);
     let plan = decided(&run, Some(&late));
     assert_eq!(
