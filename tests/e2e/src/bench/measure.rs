@@ -22,11 +22,19 @@ pub(crate) async fn sample(cluster: &Cluster, namespace: &str, subject: &Subject
     let mut object = subject.object.clone();
     object["metadata"]["name"] = json!(name);
     match subject.metric {
-        Metric::CreateToEnd => create_to_end(cluster, namespace, &object, name).await,
+        Metric::CreateToEnd => create_until(cluster, namespace, &object, succeeded).await,
+        Metric::CreateToContainersEnded => create_until(cluster, namespace, &object, containers_ended).await,
     }
 }
 
-async fn create_to_end(cluster: &Cluster, namespace: &str, object: &Value, name: &str) -> Result<f64> {
+/// Seconds from the request to create the object to the event that shows it as wanted.
+async fn create_until(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &Value,
+    reached: fn(&Value) -> Result<bool>,
+) -> Result<f64> {
+    let name = text(object, "/metadata/name");
     let deadline = Instant::now() + LONGEST;
     let fields = Config::default().fields(&format!("metadata.name={name}"));
     let mut events = pin!(watcher(cluster.api_of(object, namespace)?, fields));
@@ -45,7 +53,7 @@ async fn create_to_end(cluster: &Cluster, namespace: &str, object: &Value, name:
                 let mut seen = serde_json::to_value(seen)?;
                 // The items of a list may lack their kind.
                 seen["kind"] = object["kind"].clone();
-                if let (true, Some(start)) = (succeeded(&seen)?, start) {
+                if let (true, Some(start)) = (reached(&seen)?, start) {
                     return Ok(start.elapsed().as_secs_f64());
                 }
             }
@@ -69,4 +77,11 @@ fn succeeded(object: &Value) -> Result<bool> {
         "Failed" => bail!("the Pod failed: {}", object["status"]),
         phase => Ok(phase == "Succeeded"),
     }
+}
+
+/// Whether every container of a Pod has ended.
+fn containers_ended(pod: &Value) -> Result<bool> {
+    let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+    let ended = |status: &Value| status.pointer("/state/terminated").is_some();
+    Ok(succeeded(pod)? || statuses.is_some_and(|list| !list.is_empty() && list.iter().all(ended)))
 }
