@@ -30,18 +30,18 @@ pub(crate) enum WriteError {
 }
 
 /// Adds `entries` to what is there, if that can be read, or writes nothing.
-pub(crate) fn add(path: &Path, entries: &[Entry]) -> Result<(), WriteError> {
+pub(crate) fn add(path: &Path, entries: &[Entry], limit: usize) -> Result<(), WriteError> {
     let mut all = existing(path);
     for entry in entries {
         all.retain(|known| known.kind != entry.kind || known.key != entry.key);
         all.push(entry.clone());
     }
-    overwrite(path, &all)
+    overwrite(path, &all, limit)
 }
 
 /// Writes `entries` alone.
-pub(crate) fn overwrite(path: &Path, entries: &[Entry]) -> Result<(), WriteError> {
-    let text = termination::encode(entries)?;
+pub(crate) fn overwrite(path: &Path, entries: &[Entry], limit: usize) -> Result<(), WriteError> {
+    let text = termination::encode(entries, limit)?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed("create the directory", parent))?;
     }
@@ -76,7 +76,7 @@ mod tests {
             Entry::internal("StartedAt", "now"),
             Entry::new(Kind::TaskResult, "StartedAt", "mine"),
         ];
-        add(&path, &new).unwrap();
+        add(&path, &new, termination::MAX_BYTES).unwrap();
         for (before, expected) in [
             ("", vec![]),
             ("{broken", vec![]),
@@ -88,7 +88,7 @@ mod tests {
             ),
         ] {
             fs::write(&path, before).unwrap();
-            add(&path, &new).unwrap();
+            add(&path, &new, termination::MAX_BYTES).unwrap();
             let written: Vec<Entry> = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             assert_eq!(written, [expected, new.to_vec()].concat(), "{before}");
         }
@@ -99,7 +99,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("termination");
         fs::write(&path, "[]").unwrap();
-        let error = add(&path, &[Entry::internal("a", "x".repeat(4096))]).unwrap_err();
+        let error = add(&path, &[Entry::internal("a", "x".repeat(100))], 100).unwrap_err();
         assert!(matches!(
             error,
             WriteError::Message(MessageError::TooLarge { .. })

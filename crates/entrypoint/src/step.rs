@@ -11,7 +11,7 @@ use nix::unistd::{getgid, getuid};
 use tektite_protocol::{
     flags::StepFlags,
     paths::FAILED_SUFFIX,
-    termination::{Entry, Kind},
+    termination::{self, Entry, Kind},
 };
 
 use crate::{
@@ -210,14 +210,15 @@ impl Step<'_> {
 
     /// Writes the message. When results do not fit into it, the step fails and tells that instead.
     fn tell(&self, path: &Path, verdict: &mut Verdict, results: Vec<Entry>) {
+        let limit = self.flags.message_limit.unwrap_or(termination::MAX_BYTES);
         let all = [verdict.entries.clone(), results].concat();
-        match message::add(path, &all) {
+        match message::add(path, &all, limit) {
             Ok(()) => {}
             Err(error @ WriteError::File(_)) => self.fail(&error, verdict),
             Err(error @ WriteError::Message(_)) => {
                 self.fail(&error, verdict);
-                let retry = message::add(path, &verdict.entries);
-                let written = retry.or_else(|_| message::overwrite(path, &verdict.entries));
+                let retry = message::add(path, &verdict.entries, limit);
+                let written = retry.or_else(|_| message::overwrite(path, &verdict.entries, limit));
                 self.check(written, verdict);
             }
         }

@@ -115,6 +115,8 @@ pub struct StepFlags {
     pub step_metadata_dir: String,
     /// Names under which the step's directory shall be reachable; links that the step makes itself.
     pub step_links: Vec<String>,
+    /// The most that is kept of the termination message, where that is less than usual; in bytes.
+    pub message_limit: Option<usize>,
     /// What a failing command means.
     pub on_error: Option<OnError>,
     /// The longest the command may take; zero is no limit.
@@ -179,6 +181,9 @@ impl StepFlags {
         flag("step_metadata_dir", &self.step_metadata_dir);
         for link in &self.step_links {
             flag("step_link", link);
+        }
+        if let Some(limit) = self.message_limit {
+            flag("message_limit", &limit.to_string());
         }
         if let Some(on_error) = self.on_error {
             flag("on_error", on_error.as_str());
@@ -254,6 +259,13 @@ impl StepFlags {
             "termination_path" => self.termination_path = value()?,
             "step_metadata_dir" => self.step_metadata_dir = value()?,
             "step_link" => self.step_links.push(value()?),
+            "message_limit" => {
+                let word = value()?;
+                let limit = word
+                    .parse()
+                    .map_err(|_| bad(name, &word, "write a number of bytes"))?;
+                self.message_limit = Some(limit);
+            }
             "on_error" => {
                 let word = value()?;
                 self.on_error = Some(match word.as_str() {
@@ -381,6 +393,7 @@ mod tests {
             termination_path: "/tekton/termination".into(),
             step_metadata_dir: "/tekton/run/1/status".into(),
             step_links: vec!["step-b".into(), "1".into()],
+            message_limit: Some(1117),
             on_error: Some(OnError::Continue),
             timeout: Some(GoDuration::from_secs(90)),
             step_results: vec!["r".into()],
@@ -415,7 +428,7 @@ mod tests {
         assert_eq!(
             flags.to_args().join(" "),
             "-wait_file /tekton/run/0/out -wait_file_content -post_file /tekton/run/1/out -termination_path \
-             /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -on_error \
+             /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -message_limit 1117 -on_error \
              continue -timeout 1m30s -step_results r -results a,b -log_level debug -entrypoint \
              /tekton/scripts/script-1-abcde -- init -- -x"
         );

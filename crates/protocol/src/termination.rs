@@ -7,6 +7,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The most that the kubelet keeps of one container's message.
 pub const MAX_BYTES: usize = 4096;
+/// The most that it keeps of all messages of a Pod.
+const POD_BYTES: usize = 12_288;
+
+/// The most that the kubelet keeps of each message in a Pod with so many containers, init containers
+/// among them: what is longer is cut, and cut JSON tells nothing.
+pub const fn limit(containers: usize) -> usize {
+    match POD_BYTES.checked_div(containers) {
+        Some(share) if share < MAX_BYTES => share,
+        _ => MAX_BYTES,
+    }
+}
 
 /// The keys that [`Kind::Internal`] entries use.
 pub mod key {
@@ -149,10 +160,12 @@ impl Entry {
 pub enum MessageError {
     /// Longer than the kubelet keeps; the step fails instead of losing results in silence.
     #[error(
-        "Termination message is above max allowed size {MAX_BYTES}, caused by large task result. \
+        "Termination message is above max allowed size {limit}, caused by large task result. \
          It has {bytes} bytes; the largest entry is \"{largest}\" with {largest_bytes} bytes"
     )]
     TooLarge {
+        /// What would have been kept.
+        limit: usize,
         /// The whole message's length.
         bytes: usize,
         /// The key of the entry with the longest value.
@@ -170,20 +183,21 @@ pub enum MessageError {
     },
 }
 
-/// Writes entries as the file's text.
+/// Writes entries as the file's text, of which `limit` bytes are kept.
 ///
 /// # Errors
-/// [`MessageError::TooLarge`] when the text would be longer than [`MAX_BYTES`].
-pub fn encode(entries: &[Entry]) -> Result<String, MessageError> {
+/// [`MessageError::TooLarge`] when the text would be longer.
+pub fn encode(entries: &[Entry], limit: usize) -> Result<String, MessageError> {
     let text = serde_json::to_string(entries).map_err(|error| MessageError::Malformed {
         error,
         head: String::new(),
     })?;
-    if text.len() <= MAX_BYTES {
+    if text.len() <= limit {
         return Ok(text);
     }
     let largest = entries.iter().max_by_key(|entry| entry.value.len());
     Err(MessageError::TooLarge {
+        limit,
         bytes: text.len(),
         largest: largest.map(|entry| entry.key.clone()).unwrap_or_default(),
         largest_bytes: largest.map_or(0, |entry| entry.value.len()),
@@ -233,7 +247,7 @@ mod tests {
             Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z"),
             Entry::new(Kind::TaskResult, "digest", "sha256:<&>\n"),
         ];
-        let text = encode(&entries).unwrap();
+        let text = encode(&entries, MAX_BYTES).unwrap();
         assert_eq!(decode(&text).unwrap(), entries);
         assert!(
             text.contains(r#"{"key":"digest","value":"sha256:<&>\n","type":1}"#),
@@ -262,7 +276,7 @@ mod tests {
             Entry::new(Kind::TaskResult, "log", "x".repeat(5000)),
             Entry::internal("a", "b"),
         ];
-        let error = encode(&large).unwrap_err().to_string();
+        let error = encode(&large, limit(3)).unwrap_err().to_string();
         assert!(
             error.starts_with(
                 "Termination message is above max allowed size 4096, caused by large task result."
@@ -271,5 +285,12 @@ mod tests {
         assert!(error.contains("\"log\" with 5000 bytes"), "{error}");
         let error = decode("[{\"key\":").unwrap_err().to_string();
         assert!(error.contains("msg: [{\"key\":"), "{error}");
+    }
+
+    #[test]
+    fn many_containers_share_what_the_kubelet_keeps() {
+        for (containers, bytes) in [(0, 4096), (1, 4096), (3, 4096), (4, 3072), (11, 1117)] {
+            assert_eq!(limit(containers), bytes, "{containers}");
+        }
     }
 }

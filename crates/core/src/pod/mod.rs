@@ -15,7 +15,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use tektite_api::{GoDuration, PodTemplate, TaskRun, TaskSpec, labels};
-use tektite_protocol::flags::LogLevel;
+use tektite_protocol::{flags::LogLevel, termination};
 
 use crate::{
     config::Config, delivery::Delivery, lifecycle::DeliverySettings, names, resources,
@@ -154,7 +154,9 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         .chain(bound_volumes)
         .chain(template_volumes)
         .collect();
+    let init = usize::from(input.delivery.form == Delivery::InitContainer);
     let step_input = steps::Input {
+        message_limit: termination::limit(spec.steps.len() + spec.sidecars.len() + init),
         spec: &spec,
         scripts: &scripts,
         form: input.delivery.form,

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, ResourceRequirements, Volume
 use tektite_api::{Step, TaskSpec};
 use tektite_protocol::{
     flags::{LogLevel, OnError, StepFlags},
-    paths,
+    paths, termination,
 };
 
 use super::{BuildError, delivery::Scripts, volumes};
@@ -22,6 +22,8 @@ pub(super) struct Input<'a> {
     pub(super) env: &'a [EnvVar],
     /// Volumes that are not the engine's own.
     pub(super) volumes: &'a [Volume],
+    /// How much the kubelet keeps of each step's message.
+    pub(super) message_limit: usize,
     /// How much the entrypoint says.
     pub(super) log_level: Option<LogLevel>,
 }
@@ -108,6 +110,7 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
         } else {
             Vec::new()
         },
+        message_limit: Some(input.message_limit).filter(|limit| *limit < termination::MAX_BYTES),
         on_error,
         timeout: step.timeout,
         step_results: step.results.iter().map(|result| result.name.clone()).collect(),
