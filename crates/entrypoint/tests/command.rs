@@ -109,9 +109,11 @@ fn a_bare_name_comes_from_path_and_keeps_its_name() {
 #[test]
 fn what_the_command_is_given() {
     let pod = Pod::new();
+    // No other program may ask for the signals: a shell blocks them all while it starts to wait for one.
     let mut command = pod.command(&pod.sh(
         "readlink /proc/$$/fd/0; echo \"$MINE\"; pwd; cut -d' ' -f5 /proc/$$/stat; echo $$; \
-         grep -E 'Sig(Blk|Ign)' /proc/$$/status; ls -l /proc/$$/fd | tr '\\n' ' '",
+         while read -r key mask; do case $key in SigBlk:|SigIgn:) printf '%s\\t%s\\n' $key $mask;; esac; \
+         done < /proc/$$/status; ls -l /proc/$$/fd | tr '\\n' ' '",
     ));
     command.env("MINE", "ä=\"1\"");
     let done = pod.start_as(command, &pod.sh("")).wait();
