@@ -32,7 +32,7 @@ test-e2e: ## the cases of tests/cases on the cluster that is up
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- run
 
 bench: ## measure against bare Pods, in the same run
-	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked --release -p tektite-e2e -- bench
+	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- bench
 
 up: ## the test cluster: build what it is made of, once, and start it
 	@hack/cluster build && hack/cluster up
