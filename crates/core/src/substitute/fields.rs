@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Affinity, ConfigMapVolumeSource, EnvFromSource, EnvVar, KeyToPath, NodeSelectorTerm, PodAffinityTerm,
-    PodSecurityContext, PodSpec, SecretVolumeSource, Volume, VolumeMount,
+    PodSecurityContext, PodSpec, SecretVolumeSource, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use tektite_api::{
@@ -398,30 +398,32 @@ fn affinity(affinity: &mut Affinity, variables: &Variables) {
         }
     }
     if let Some(pod) = &mut affinity.pod_affinity {
-        let required = pod
-            .required_during_scheduling_ignored_during_execution
-            .iter_mut()
-            .flatten();
-        let preferred = pod
-            .preferred_during_scheduling_ignored_during_execution
-            .iter_mut()
-            .flatten();
-        for term in required.chain(preferred.map(|weighted| &mut weighted.pod_affinity_term)) {
-            pod_term(term, variables);
-        }
+        pod_terms(
+            &mut pod.required_during_scheduling_ignored_during_execution,
+            &mut pod.preferred_during_scheduling_ignored_during_execution,
+            variables,
+        );
     }
     if let Some(pod) = &mut affinity.pod_anti_affinity {
-        let required = pod
-            .required_during_scheduling_ignored_during_execution
-            .iter_mut()
-            .flatten();
-        let preferred = pod
-            .preferred_during_scheduling_ignored_during_execution
-            .iter_mut()
-            .flatten();
-        for term in required.chain(preferred.map(|weighted| &mut weighted.pod_affinity_term)) {
-            pod_term(term, variables);
-        }
+        pod_terms(
+            &mut pod.required_during_scheduling_ignored_during_execution,
+            &mut pod.preferred_during_scheduling_ignored_during_execution,
+            variables,
+        );
+    }
+}
+
+fn pod_terms(
+    required: &mut Option<Vec<PodAffinityTerm>>,
+    preferred: &mut Option<Vec<WeightedPodAffinityTerm>>,
+    variables: &Variables,
+) {
+    let preferred = preferred
+        .iter_mut()
+        .flatten()
+        .map(|weighted| &mut weighted.pod_affinity_term);
+    for term in required.iter_mut().flatten().chain(preferred) {
+        pod_term(term, variables);
     }
 }
 
