@@ -4,7 +4,7 @@
 //! force (or defaults where there was none yet: a typing error must not stop every run), with an
 //! error in the log, a Warning event on it and the metric `config_valid` at 0.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -12,10 +12,7 @@ use kube::{
     Api,
     runtime::{WatchStreamExt, watcher::watch_object},
 };
-use tektite_core::{
-    config::{Config, ConfigError, Defaults, FeatureFlags},
-    lifecycle::Severity,
-};
+use tektite_core::{config::Source, lifecycle::Severity};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,71 +23,39 @@ use crate::{
     readiness::Gate,
 };
 
-/// One of the ConfigMaps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// `config-defaults`.
-    Defaults,
-    /// `feature-flags`.
-    Flags,
-}
-
-impl Part {
-    /// The ConfigMap's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Defaults => "config-defaults",
-            Self::Flags => "feature-flags",
-        }
-    }
-
-    /// `config` with this part read from `data`.
-    ///
-    /// # Errors
-    /// The first key that cannot be read.
-    pub fn read(self, config: &Config, data: &BTreeMap<String, String>) -> Result<Config, ConfigError> {
-        let mut config = config.clone();
-        match self {
-            Self::Defaults => config.defaults = Defaults::parse(data)?,
-            Self::Flags => config.flags = FeatureFlags::parse(data)?,
-        }
-        Ok(config)
-    }
-}
-
 /// Follows both ConfigMaps until `stop`.
 pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
-    let watch = |part: Part| {
+    let watch = |source: Source| {
         let maps: Api<ConfigMap> =
             Api::namespaced(context.cluster.client(), &context.settings.system_namespace);
         // By name, not by label, so that the role can name the two, and a label lost in an edit
         // does not silently turn settings back into defaults.
-        watch_object(maps, part.name())
+        watch_object(maps, source.name())
             .default_backoff()
-            .map_ok(move |map| (part, map))
-            .map_err(move |error| (part, error))
+            .map_ok(move |map| (source, map))
+            .map_err(move |error| (source, error))
             .boxed()
     };
-    let mut changes = futures::stream::select(watch(Part::Defaults), watch(Part::Flags));
-    let mut unread = vec![Part::Defaults, Part::Flags];
+    let mut changes = futures::stream::select(watch(Source::Defaults), watch(Source::Flags));
+    let mut unread = Source::ALL.to_vec();
     loop {
         let change = tokio::select! {
             change = changes.next() => change,
             () = stop.cancelled() => return,
         };
         match change {
-            Some(Ok((part, map))) => {
-                take(&context, part, map);
-                unread.retain(|other| *other != part);
+            Some(Ok((source, map))) => {
+                take(&context, source, map);
+                unread.retain(|other| *other != source);
                 if unread.is_empty() {
                     context.readiness.open(Gate::Config);
                 }
             }
-            Some(Err((part, error))) => {
+            Some(Err((source, error))) => {
                 let kind = KindLabels { kind: "ConfigMap" };
                 context.metrics.watch_errors.get_or_create(&kind).inc();
                 tracing::warn!(
-                    config = part.name(),
+                    config = source.name(),
                     error = explain_watch(&error),
                     "watch interrupted"
                 );
@@ -101,24 +66,26 @@ pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
 }
 
 /// Puts the new state of a ConfigMap in force.
-pub fn take(context: &Context, part: Part, map: Option<ConfigMap>) {
+pub fn take(context: &Context, source: Source, map: Option<ConfigMap>) {
     let map = map.unwrap_or_default();
     let data = map.data.unwrap_or_default();
     let before = context.config.load_full();
-    let read = part.read(&before, &data);
-    let labels = ConfigLabels { config: part.name() };
+    let read = source.read(&before, &data);
+    let labels = ConfigLabels {
+        config: source.name(),
+    };
     let valid = context.metrics.config_valid.get_or_create_owned(&labels);
     match read {
         Ok(config) => {
             valid.set(1);
             if *before != config {
-                tracing::info!(config = part.name(), "settings changed");
+                tracing::info!(config = source.name(), "settings changed");
                 context.config.store(Arc::new(config));
             }
         }
         Err(error) => {
             valid.set(0);
-            tracing::error!(config = part.name(), %error, "settings not taken; the last good ones stay in force");
+            tracing::error!(config = source.name(), %error, "settings not taken; the last good ones stay in force");
             context.events.emit(Note {
                 about: events::reference::<ConfigMap>(&map.metadata),
                 severity: Severity::Warning,
@@ -135,9 +102,9 @@ mod tests {
     use crate::testing::{self, TestContext};
     use tektite_core::config::ApiFields;
 
-    fn map(part: Part, pairs: &[(&str, &str)]) -> ConfigMap {
+    fn map(source: Source, pairs: &[(&str, &str)]) -> ConfigMap {
         ConfigMap {
-            metadata: testing::metadata(part.name()),
+            metadata: testing::metadata(source.name()),
             data: Some(
                 pairs
                     .iter()
@@ -154,20 +121,20 @@ mod tests {
             context, mut notes, ..
         } = testing::context();
         let fields = || context.config.load().flags.api_fields;
-        let flags = |value| Some(map(Part::Flags, &[("enable-api-fields", value)]));
+        let flags = |value| Some(map(Source::Flags, &[("enable-api-fields", value)]));
 
-        take(&context, Part::Flags, flags("alpha"));
+        take(&context, Source::Flags, flags("alpha"));
         assert_eq!(fields(), ApiFields::Alpha);
         take(
             &context,
-            Part::Defaults,
-            Some(map(Part::Defaults, &[("default-service-account", "builder")])),
+            Source::Defaults,
+            Some(map(Source::Defaults, &[("default-service-account", "builder")])),
         );
         assert_eq!(fields(), ApiFields::Alpha, "the other part stays");
         assert_eq!(context.config.load().defaults.service_account, "builder");
         assert!(notes.try_recv().is_err());
 
-        take(&context, Part::Flags, flags("gamma"));
+        take(&context, Source::Flags, flags("gamma"));
         assert_eq!(fields(), ApiFields::Alpha);
         let note = notes.try_recv().unwrap().note;
         assert_eq!(note.about.name.as_deref(), Some("feature-flags"));
@@ -177,7 +144,7 @@ mod tests {
             note.message
         );
 
-        take(&context, Part::Flags, None);
+        take(&context, Source::Flags, None);
         assert_eq!(fields(), ApiFields::Beta);
         assert_eq!(context.config.load().defaults.service_account, "builder");
     }

@@ -106,6 +106,46 @@ pub enum ConfigError {
 
 type Data = BTreeMap<String, String>;
 
+/// One of the ConfigMaps that settings come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `config-defaults`.
+    Defaults,
+    /// `feature-flags`.
+    Flags,
+}
+
+impl Source {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Defaults, Self::Flags];
+
+    /// The ConfigMap's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Defaults => "config-defaults",
+            Self::Flags => "feature-flags",
+        }
+    }
+
+    /// The source that is called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+
+    /// `config` with this source's part read from `data`.
+    ///
+    /// # Errors
+    /// The first key that cannot be read.
+    pub fn read(self, config: &Config, data: &Data) -> Result<Config, ConfigError> {
+        let mut config = config.clone();
+        match self {
+            Self::Defaults => config.defaults = Defaults::parse(data)?,
+            Self::Flags => config.flags = FeatureFlags::parse(data)?,
+        }
+        Ok(config)
+    }
+}
+
 impl Defaults {
     /// Reads the data of `config-defaults`.
     ///

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tektite_api::{StepAction, Task, TaskRun};
 use tektite_core::{
-    config::{Config, Defaults, FeatureFlags},
+    config::{Config, Source},
     defaults,
     field_error::FieldErrors,
     validate,
@@ -167,14 +167,9 @@ pub fn config(request: &Request) -> Verdict {
         .pointer("/metadata/name")
         .and_then(Value::as_str)
         .unwrap_or(&request.name);
-    let read = match name {
-        "config-defaults" => Defaults::parse(&data).err(),
-        "feature-flags" => FeatureFlags::parse(&data).err(),
-        _ => None,
-    };
-    match read {
-        Some(error) => Verdict::Deny(format!("validation failed: {error}")),
-        None => Verdict::Allow(None),
+    match Source::from_name(name).map(|source| source.read(&Config::default(), &data)) {
+        Some(Err(error)) => Verdict::Deny(format!("validation failed: {error}")),
+        Some(Ok(_)) | None => Verdict::Allow(None),
     }
 }
 

@@ -10,35 +10,32 @@ use kube::{
     Api, Client,
     runtime::{WatchStreamExt as _, watcher::watch_object},
 };
-use tektite_core::config::{Config, ConfigError, Defaults, FeatureFlags};
+use tektite_core::config::Source;
 
 use crate::state::{Gate, State};
 
-const DEFAULTS: &str = "config-defaults";
-const FLAGS: &str = "feature-flags";
-
 /// Follows both ConfigMaps of `namespace` for as long as it is polled.
 pub async fn follow(client: Client, namespace: &str, state: Arc<State>) {
-    let watch = |name: &'static str| {
+    let watch = |source: Source| {
         let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-        watch_object(maps, name)
+        watch_object(maps, source.name())
             .default_backoff()
-            .map_ok(move |map| (name, map))
+            .map_ok(move |map| (source, map))
             .boxed()
     };
-    let mut changes = futures::stream::select(watch(DEFAULTS), watch(FLAGS));
-    let mut unread = vec![DEFAULTS, FLAGS];
+    let mut changes = futures::stream::select(watch(Source::Defaults), watch(Source::Flags));
+    let mut unread = Source::ALL.to_vec();
     while let Some(change) = changes.next().await {
         match change {
-            Ok((name, map)) => {
+            Ok((source, map)) => {
                 let data = map.and_then(|map| map.data).unwrap_or_default();
-                match read(&state.config.load(), name, &data) {
+                match source.read(&state.config.load(), &data) {
                     Ok(config) => state.config.store(Arc::new(config)),
                     Err(error) => {
-                        tracing::error!(config = name, %error, "settings not taken; the last good ones stay in force");
+                        tracing::error!(config = source.name(), %error, "settings not taken; the last good ones stay in force");
                     }
                 }
-                unread.retain(|other| *other != name);
+                unread.retain(|other| *other != source);
                 if unread.is_empty() {
                     state.open(Gate::Config);
                 }
@@ -46,18 +43,4 @@ pub async fn follow(client: Client, namespace: &str, state: Arc<State>) {
             Err(error) => tracing::warn!(%error, "watching the settings was interrupted"),
         }
     }
-}
-
-fn read(
-    config: &Config,
-    name: &str,
-    data: &std::collections::BTreeMap<String, String>,
-) -> Result<Config, ConfigError> {
-    let mut config = config.clone();
-    if name == DEFAULTS {
-        config.defaults = Defaults::parse(data)?;
-    } else {
-        config.flags = FeatureFlags::parse(data)?;
-    }
-    Ok(config)
 }

@@ -19,11 +19,12 @@ use crate::{
 
 /// What the controller has to fetch.
 pub fn wanted(run: &TaskRun) -> Wanted {
-    let status = run.status.clone().unwrap_or_default();
-    let needs_no_spec = run.spec.status == RequestedStatus::Cancelled || is_held(run, &status);
+    let status = run.status.as_ref();
+    let resolved = status.is_some_and(|status| status.task_spec.is_some());
+    let needs_no_spec = run.spec.status == RequestedStatus::Cancelled || is_held(run, status);
     match &run.spec.task_ref {
         Some(task_ref) if !task_ref.name.is_empty() && task_ref.resolver.is_empty() => {
-            if status.task_spec.is_some() || needs_no_spec || status.is_done() {
+            if resolved || needs_no_spec || run.is_done() {
                 Wanted::Nothing
             } else {
                 Wanted::Task(task_ref.name.clone())
@@ -34,8 +35,9 @@ pub fn wanted(run: &TaskRun) -> Wanted {
 }
 
 /// Whether the user holds a run that has not begun.
-fn is_held(run: &TaskRun, status: &TaskRunStatus) -> bool {
-    run.spec.status == RequestedStatus::Pending && status.start_time.is_none()
+fn is_held(run: &TaskRun, status: Option<&TaskRunStatus>) -> bool {
+    let begun = status.is_some_and(|status| status.start_time.is_some());
+    run.spec.status == RequestedStatus::Pending && !begun
 }
 
 /// How many attempts came before the present one.
@@ -73,7 +75,7 @@ fn decide(gathered: &Gathered<'_>, plan: &mut Plan) {
     if run.spec.status == RequestedStatus::Cancelled {
         return cancel(gathered, plan);
     }
-    if is_held(run, &plan.status) {
+    if is_held(run, Some(&plan.status)) {
         let message = format!("TaskRun \"{}\" is pending", run.name());
         return condition::ongoing(&mut plan.status, Reason::TaskRunPending, message, now);
     }

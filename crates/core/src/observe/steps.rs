@@ -53,11 +53,15 @@ impl StepView<'_> {
     }
 }
 
+fn container_of<'a>(step: &Step, index: usize, pod: &'a PodView) -> Option<&'a ContainerStatus> {
+    let name = names::container(&names::step_base(step, index));
+    pod.containers().iter().find(|container| container.name == name)
+}
+
 /// The steps in the Task's order; those that no container stands for yet are left out.
 pub(super) fn read<'a>(spec: &'a TaskSpec, pod: &'a PodView) -> Vec<StepView<'a>> {
     let each = spec.steps.iter().enumerate().filter_map(|(index, step)| {
-        let name = names::container(&names::step_base(step, index));
-        let container = pod.containers().iter().find(|container| container.name == name)?;
+        let container = container_of(step, index, pod)?;
         let message = container
             .state
             .as_ref()
@@ -78,8 +82,7 @@ pub(super) fn read<'a>(spec: &'a TaskSpec, pod: &'a PodView) -> Vec<StepView<'a>
 
 /// When the first step's container began, as far as the Pod tells: the timeout's clock starts here.
 pub fn first_step_started(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
-    let steps = read(spec, pod);
-    let state = steps.first()?.state()?;
+    let state = container_of(spec.steps.first()?, 0, pod)?.state.as_ref()?;
     let running = state
         .running
         .as_ref()
