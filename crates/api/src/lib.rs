@@ -5,6 +5,7 @@
 //!
 //! Spec: api.md section 1.
 
+pub mod decode;
 pub mod labels;
 pub mod param;
 pub mod pod_template;

@@ -33,7 +33,7 @@ impl From<&str> for ParamValue {
 
 impl ParamValue {
     /// Which of the three it is.
-    pub const fn param_type(&self) -> ParamType {
+    pub fn param_type(&self) -> ParamType {
         match self {
             Self::String(_) => ParamType::String,
             Self::Array(_) => ParamType::Array,
@@ -84,8 +84,7 @@ impl<'de> Deserialize<'de> for ParamValue {
 }
 
 /// The type that a parameter or result declares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ParamType {
     /// One text.
     #[default]
@@ -94,17 +93,57 @@ pub enum ParamType {
     Array,
     /// Texts by key.
     Object,
+    /// A word that means nothing; admission refuses it.
+    Other(String),
 }
 
 impl ParamType {
     /// The API's word.
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::String => "string",
             Self::Array => "array",
             Self::Object => "object",
+            Self::Other(word) => word,
         }
     }
+
+    /// Whether it is one that there is.
+    pub const fn is_known(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+}
+
+impl std::fmt::Display for ParamType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for ParamType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ParamType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Ok(match word.as_str() {
+            "string" => Self::String,
+            "array" => Self::Array,
+            "object" => Self::Object,
+            _ => Self::Other(word),
+        })
+    }
+}
+
+/// Reads a type that may be missing; an empty word is none.
+pub(crate) fn optional_type<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ParamType>, D::Error> {
+    let word = Option::<ParamType>::deserialize(deserializer)?;
+    Ok(word.filter(|word| !word.as_str().is_empty()))
 }
 
 /// A named value, as a TaskRun gives it.
@@ -122,7 +161,12 @@ pub struct Param {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PropertySpec {
     /// Only `string` exists.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "type",
+        default,
+        deserialize_with = "optional_type",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub param_type: Option<ParamType>,
 }
 
@@ -133,7 +177,12 @@ pub struct ParamSpec {
     #[serde(default)]
     pub name: String,
     /// Its type; inferred from properties and default where it is absent.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "type",
+        default,
+        deserialize_with = "optional_type",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub param_type: Option<ParamType>,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -1,7 +1,13 @@
 //! What a TaskRun asks of its Pod beyond the containers (api.md 1.9, departures.md).
 
+use std::{fmt, sync::LazyLock};
+
 use k8s_openapi::api::core::v1::{EnvVar, PodSpec};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeSeed, IntoDeserializer as _, MapAccess, Visitor, value::MapAccessDeserializer},
+    ser::Error as _,
+};
 use serde_json::{Map, Value};
 
 /// A podTemplate: environment for every step, and any field of a Pod's spec but those that belong
@@ -43,20 +49,57 @@ impl Serialize for PodTemplate {
     }
 }
 
+/// `env`, and every field of a Pod's spec.
+static FIELDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let mut fields = vec!["env"];
+    fields.extend(crate::decode::fields_of::<PodSpec>());
+    fields
+});
+
 impl<'de> Deserialize<'de> for PodTemplate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Map::deserialize(deserializer)?;
-        let env = match fields.remove("env") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(env) => {
-                serde_json::from_value(env).map_err(|error| D::Error::custom(format!("env: {error}")))?
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = PodTemplate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("struct PodTemplate")
             }
-        };
-        fields
-            .entry("containers")
-            .or_insert_with(|| Value::Array(Vec::new()));
-        let pod = serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)?;
-        Ok(Self { env, pod })
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PodTemplate, A::Error> {
+                let mut env = Vec::new();
+                let pod =
+                    PodSpec::deserialize(MapAccessDeserializer::new(WithoutEnv { map, env: &mut env }))?;
+                Ok(PodTemplate { env, pod })
+            }
+        }
+
+        deserializer.deserialize_struct("PodTemplate", &FIELDS, Fields)
+    }
+}
+
+/// The fields of a Pod's spec: `env` is taken out on the way.
+struct WithoutEnv<'a, A> {
+    map: A,
+    env: &'a mut Vec<EnvVar>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutEnv<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        while let Some(key) = self.map.next_key::<String>()? {
+            if key != "env" {
+                return seed.deserialize(key.into_deserializer()).map(Some);
+            }
+            *self.env = self.map.next_value::<Option<Vec<EnvVar>>>()?.unwrap_or_default();
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.map.next_value_seed(seed)
     }
 }
 

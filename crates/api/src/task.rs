@@ -76,7 +76,11 @@ pub struct TaskResult {
     /// Its name, also the file's.
     pub name: String,
     /// Its type.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "type",
+        deserialize_with = "crate::param::optional_type",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub result_type: Option<ParamType>,
     /// The keys of an object.
     #[serde(skip_serializing_if = "Option::is_none")]

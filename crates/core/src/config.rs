@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use tektite_api::{GoDuration, PodTemplate};
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use tektite_api::{GoDuration, PodTemplate, WorkspaceBinding};
 
 /// Everything from the ConfigMaps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +32,8 @@ pub struct Defaults {
     pub forbidden_env: Vec<String>,
     /// `default-resolver-type`.
     pub resolver_type: String,
+    /// `default-task-run-workspace-binding`: what lies behind a workspace that a run leaves unbound.
+    pub workspace_binding: Option<WorkspaceBinding>,
 }
 
 impl Default for Defaults {
@@ -42,6 +45,7 @@ impl Default for Defaults {
             pod_template: None,
             forbidden_env: Vec::new(),
             resolver_type: String::new(),
+            workspace_binding: None,
         }
     }
 }
@@ -56,6 +60,17 @@ pub enum ApiFields {
     Beta,
     /// Everything.
     Alpha,
+}
+
+impl ApiFields {
+    /// The setting's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Beta => "beta",
+            Self::Alpha => "alpha",
+        }
+    }
 }
 
 /// Which volumes of a run must lie on one node: `coschedule`.
@@ -77,6 +92,16 @@ pub struct FeatureFlags {
     pub coschedule: Coschedule,
     /// `disable-inline-spec` holds `taskrun`.
     pub inline_spec_disabled: bool,
+    /// `enable-param-enum`: a parameter may list its values.
+    pub param_enum: bool,
+    /// `enable-cel-in-whenexpression`: a step's condition may be a CEL expression.
+    pub cel: bool,
+    /// `enable-artifacts`: steps may name artifacts.
+    pub artifacts: bool,
+    /// `enable-concise-resolver-syntax`: a reference may be an address.
+    pub concise_resolver_syntax: bool,
+    /// `results-from` is `sidecar-logs`: results may be larger than a termination message.
+    pub results_from_logs: bool,
 }
 
 /// A setting that cannot be read.
@@ -192,15 +217,60 @@ impl Defaults {
             defaults.forbidden_env.sort();
             defaults.forbidden_env.dedup();
         }
-        if let Some(value) = get("default-pod-template").filter(|value| !value.trim().is_empty()) {
-            let template = serde_saphyr::from_str::<serde_json::Value>(value)
-                .map_err(|error| error.to_string())
-                .and_then(|tree| serde_json::from_value(tree).map_err(|error| error.to_string()))
-                .map_err(|error| bad("default-pod-template", value, &error))?;
-            defaults.pod_template = Some(template);
+        defaults.pod_template = yaml("default-pod-template", get("default-pod-template"))?;
+        yaml::<PodTemplate>(
+            "default-affinity-assistant-pod-template",
+            get("default-affinity-assistant-pod-template"),
+        )?;
+        let binding = "default-task-run-workspace-binding";
+        defaults.workspace_binding = yaml(binding, get(binding))?;
+        let resources = "default-container-resource-requirements";
+        yaml::<BTreeMap<String, ResourceRequirements>>(resources, get(resources))?;
+        for key in [
+            "default-imagepullbackoff-timeout",
+            "default-create-container-error-timeout",
+            "default-maximum-resolution-timeout",
+            "default-sidecar-log-polling-interval",
+        ] {
+            if let Some(value) = get(key) {
+                let fits = value
+                    .parse::<GoDuration>()
+                    .is_ok_and(|duration| !duration.is_negative());
+                if !fits {
+                    return Err(bad(key, value, "write a duration such as \"30s\" or \"5m\""));
+                }
+            }
+        }
+        for key in [
+            "default-max-matrix-combinations-count",
+            "default-step-ref-concurrency-limit",
+            "default-pending-timeout-minutes",
+        ] {
+            if let Some(value) = get(key).filter(|value| value.parse::<u32>().is_err()) {
+                return Err(bad(key, value, "write a whole number, 0 or more"));
+            }
         }
         Ok(defaults)
     }
+}
+
+/// A setting that is written in YAML; nothing where it is empty.
+fn yaml<T: serde::de::DeserializeOwned + Default>(
+    key: &'static str,
+    value: Option<&str>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = value.filter(|value| !value.trim().is_empty()) else {
+        return Ok(None);
+    };
+    let bad = |allowed: String| ConfigError::Default {
+        key,
+        value: value.to_owned(),
+        allowed,
+    };
+    let tree: serde_json::Value = serde_saphyr::from_str(value).map_err(|error| bad(error.to_string()))?;
+    tektite_api::decode::read_lenient(&tree)
+        .map(Some)
+        .map_err(|misfit| bad(misfit.to_string()))
 }
 
 impl FeatureFlags {
@@ -237,7 +307,102 @@ impl FeatureFlags {
         if let Some(value) = get("disable-inline-spec") {
             flags.inline_spec_disabled = value.split(',').any(|kind| kind == "taskrun");
         }
+        if let Some(value) = get("results-from") {
+            flags.results_from_logs = match value {
+                "termination-message" => false,
+                "sidecar-logs" => true,
+                _ => {
+                    return Err(bad(
+                        "results-from",
+                        value,
+                        "write termination-message or sidecar-logs",
+                    ));
+                }
+            };
+        }
+        if let Some(value) = get("max-result-size") {
+            let fits = value
+                .parse::<u32>()
+                .is_ok_and(|bytes| bytes > 0 && bytes < 1_572_864);
+            if !fits {
+                return Err(bad(
+                    "max-result-size",
+                    value,
+                    "write a number of bytes, more than 0 and less than 1572864",
+                ));
+            }
+        }
+        for (key, words) in WORDS {
+            if let Some(value) = get(key).filter(|value| !words.contains(value)) {
+                return Err(bad(
+                    key,
+                    value,
+                    match words.len() {
+                        2 => "write none or spire",
+                        _ => "write ignore, warn or fail",
+                    },
+                ));
+            }
+        }
+        if let Some(value) =
+            get("running-in-environment-with-injected-sidecars").filter(|value| *value != "auto")
+        {
+            let allowed = "write true, false or auto";
+            boolean(value)
+                .ok_or_else(|| bad("running-in-environment-with-injected-sidecars", value, allowed))?;
+        }
+        for key in SWITCHES {
+            let Some(value) = get(key) else { continue };
+            let value = boolean(value).ok_or_else(|| bad(key, value, "write true or false"))?;
+            match key {
+                "enable-param-enum" => flags.param_enum = value,
+                "enable-cel-in-whenexpression" => flags.cel = value,
+                "enable-artifacts" => flags.artifacts = value,
+                "enable-concise-resolver-syntax" => flags.concise_resolver_syntax = value,
+                _ => {}
+            }
+        }
         Ok(flags)
+    }
+}
+
+/// The flags that take one of a few words, beside those that are read above.
+const WORDS: [(&str, &[&str]); 2] = [
+    ("enforce-nonfalsifiability", &["none", "spire"]),
+    (
+        "trusted-resources-verification-no-match-policy",
+        &["ignore", "warn", "fail"],
+    ),
+];
+
+/// The flags that are on or off.
+const SWITCHES: [&str; 18] = [
+    "disable-creds-init",
+    "await-sidecar-readiness",
+    "require-git-ssh-secret-known-hosts",
+    "enable-tekton-oci-bundles",
+    "send-cloudevents-for-runs",
+    "enable-provenance-in-status",
+    "set-security-context",
+    "set-security-context-read-only-root-filesystem",
+    "keep-pod-on-cancel",
+    "enable-cel-in-whenexpression",
+    "enable-artifacts",
+    "enable-param-enum",
+    "enable-concise-resolver-syntax",
+    "enable-kubernetes-sidecar",
+    "enable-step-actions",
+    "enable-wait-exponential-backoff",
+    "enable-termination-message-compression",
+    "enable-informer-cache-transforms",
+];
+
+/// A switch as the ConfigMaps have always been read.
+fn boolean(word: &str) -> Option<bool> {
+    match word {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -309,7 +474,8 @@ mod tests {
             FeatureFlags {
                 api_fields: ApiFields::Alpha,
                 coschedule: Coschedule::Other,
-                inline_spec_disabled: true
+                inline_spec_disabled: true,
+                ..FeatureFlags::default()
             }
         );
     }

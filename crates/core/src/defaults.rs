@@ -4,7 +4,7 @@
 //! whose webhook was down behaves the same.
 
 use serde_json::{Map, Value};
-use tektite_api::{ParamSpec, ParamType, PodTemplate, TaskResult, TaskRun, TaskSpec, labels};
+use tektite_api::{ParamSpec, ParamType, PodTemplate, StepAction, TaskResult, TaskRun, TaskSpec, labels};
 
 use crate::config::Config;
 
@@ -59,6 +59,16 @@ pub fn task_spec(spec: &mut TaskSpec, config: &Config) {
         param_spec(param);
     }
     for result in &mut spec.results {
+        task_result(result);
+    }
+}
+
+/// Fills in a StepAction.
+pub fn step_action(action: &mut StepAction) {
+    for param in &mut action.spec.params {
+        param_spec(param);
+    }
+    for result in &mut action.spec.results {
         task_result(result);
     }
 }
@@ -195,13 +205,13 @@ mod tests {
         let types: Vec<_> = spec
             .params
             .iter()
-            .map(|param| param.param_type.unwrap().as_str())
+            .map(|param| param.param_type.as_ref().unwrap().as_str())
             .collect();
         assert_eq!(types, ["string", "array", "object", "array"]);
         let types: Vec<_> = spec
             .results
             .iter()
-            .map(|result| result.result_type.unwrap().as_str())
+            .map(|result| result.result_type.as_ref().unwrap().as_str())
             .collect();
         assert_eq!(types, ["string", "object"]);
         assert_eq!(

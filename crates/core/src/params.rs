@@ -19,6 +19,16 @@ pub enum ParamError {
         .0.iter().map(|(name, keys)| format!("{name}:[{}]", keys.join(" "))).collect::<Vec<_>>().join(" ")
     )]
     MissingKeys(BTreeMap<String, Vec<String>>),
+    /// A text that is none of those allowed.
+    #[error("param `{name}` value: {value} is not in the enum list")]
+    NotInEnum {
+        /// The parameter.
+        name: String,
+        /// What is given.
+        value: String,
+        /// What may be given.
+        allowed: Vec<String>,
+    },
     /// A list is shorter than a variable needs.
     #[error("non-existent param references:[{}]", .0.join(" "))]
     OutOfBounds(Vec<String>),
@@ -64,7 +74,46 @@ pub fn table(spec: &TaskSpec, run: &TaskRun) -> BTreeMap<String, ParamValue> {
 ///
 /// # Errors
 /// See [`ParamError`].
-pub fn check(spec: &TaskSpec, run: &TaskRun, table: &BTreeMap<String, ParamValue>) -> Result<(), ParamError> {
+pub fn check(
+    spec: &TaskSpec,
+    run: &TaskRun,
+    table: &BTreeMap<String, ParamValue>,
+    enums: Enums,
+) -> Result<(), ParamError> {
+    problems(spec, run, table, enums)
+        .into_iter()
+        .next()
+        .map_or(Ok(()), Err)
+}
+
+/// Whether declarations may list what is allowed: `enable-param-enum`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enums {
+    /// They count.
+    Checked,
+    /// They are passed over.
+    Ignored,
+}
+
+impl Enums {
+    /// As the operator wants it.
+    pub const fn from_flags(flags: &crate::config::FeatureFlags) -> Self {
+        if flags.param_enum {
+            Self::Checked
+        } else {
+            Self::Ignored
+        }
+    }
+}
+
+/// All kinds of trouble, in the order in which they count.
+pub fn problems(
+    spec: &TaskSpec,
+    run: &TaskRun,
+    table: &BTreeMap<String, ParamValue>,
+    enums: Enums,
+) -> Vec<ParamError> {
+    let mut problems = Vec::new();
     let given = |name: &str| run.spec.params.iter().rev().find(|param| param.name == name);
     let missing: Vec<String> = spec
         .params
@@ -73,7 +122,7 @@ pub fn check(spec: &TaskSpec, run: &TaskRun, table: &BTreeMap<String, ParamValue
         .map(|param| param.name.clone())
         .collect();
     if !missing.is_empty() {
-        return Err(ParamError::Missing(missing));
+        problems.push(ParamError::Missing(missing));
     }
     let wrong: Vec<String> = spec
         .params
@@ -82,7 +131,7 @@ pub fn check(spec: &TaskSpec, run: &TaskRun, table: &BTreeMap<String, ParamValue
         .map(|param| param.name.clone())
         .collect();
     if !wrong.is_empty() {
-        return Err(ParamError::WrongType(wrong));
+        problems.push(ParamError::WrongType(wrong));
     }
     let mut missing_keys = BTreeMap::new();
     for param in &spec.params {
@@ -100,18 +149,31 @@ pub fn check(spec: &TaskSpec, run: &TaskRun, table: &BTreeMap<String, ParamValue
         }
     }
     if !missing_keys.is_empty() {
-        return Err(ParamError::MissingKeys(missing_keys));
+        problems.push(ParamError::MissingKeys(missing_keys));
+    }
+    if enums == Enums::Checked {
+        for param in spec.params.iter().filter(|param| !param.allowed.is_empty()) {
+            if let Some(ParamValue::String(value)) = given(&param.name).map(|given| &given.value)
+                && !value.is_empty()
+                && !param.allowed.contains(value)
+            {
+                problems.push(ParamError::NotInEnum {
+                    name: param.name.clone(),
+                    value: value.clone(),
+                    allowed: param.allowed.clone(),
+                });
+            }
+        }
     }
     let beyond = out_of_bounds(spec, table);
-    if beyond.is_empty() {
-        Ok(())
-    } else {
-        Err(ParamError::OutOfBounds(beyond))
+    if !beyond.is_empty() {
+        problems.push(ParamError::OutOfBounds(beyond));
     }
+    problems
 }
 
 fn fits(param: &ParamSpec, value: &ParamValue) -> bool {
-    let declared = param.param_type.unwrap_or_default();
+    let declared = param.param_type.clone().unwrap_or_default();
     // A text that holds a variable may become a list or a map later.
     let may_become = matches!(value, ParamValue::String(text) if holds_variable(text));
     value.param_type() == declared || (declared != ParamType::String && may_become)
@@ -132,8 +194,13 @@ fn holds_variable(text: &str) -> bool {
 
 /// Every `$(params.<list>[<n>])` in the spec whose list has no element `n`.
 fn out_of_bounds(spec: &TaskSpec, table: &BTreeMap<String, ParamValue>) -> Vec<String> {
-    let Ok(text) = serde_json::to_string(&(&spec.steps, &spec.step_template, &spec.sidecars, &spec.volumes))
-    else {
+    let Ok(text) = serde_json::to_string(&(
+        &spec.steps,
+        &spec.step_template,
+        &spec.sidecars,
+        &spec.volumes,
+        &spec.workspaces,
+    )) else {
         return Vec::new();
     };
     // In the JSON text a double quote of the bracket form has a backslash before it.
@@ -179,7 +246,8 @@ mod tests {
 
     fn error(spec: serde_json::Value, params: serde_json::Value) -> String {
         let (spec, run) = both(spec, params);
-        check(&spec, &run, &table(&spec, &run)).map_or_else(|error| error.to_string(), |()| String::new())
+        check(&spec, &run, &table(&spec, &run), Enums::Checked)
+            .map_or_else(|error| error.to_string(), |()| String::new())
     }
 
     #[test]

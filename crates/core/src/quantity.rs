@@ -179,6 +179,11 @@ impl Quantity {
         text.0.parse()
     }
 
+    /// Whether it is less than nothing.
+    pub const fn is_negative(self) -> bool {
+        self.nanos < 0
+    }
+
     /// As the API's text.
     pub fn text(self) -> Text {
         Text(self.to_string())

@@ -4,18 +4,67 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tektite_api::{StepAction, Task, TaskRun};
+use tektite_api::{
+    StepAction, Task, TaskRun,
+    decode::{self, Reading},
+};
 use tektite_core::{
     config::{Config, Source},
     defaults,
     field_error::FieldErrors,
-    validate,
+    validate::{self, unknown, warnings},
 };
 
-use crate::{
-    graft::graft,
-    review::{Operation, Request, Verdict},
-};
+use crate::review::{Operation, Request, Verdict};
+
+/// An object that is judged here.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A Task.
+    Task(Box<Task>),
+    /// A TaskRun.
+    TaskRun(Box<TaskRun>),
+    /// A StepAction.
+    StepAction(Box<StepAction>),
+}
+
+/// What is known about an object so far.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// The object, where it could be read and its references shall be followed.
+    pub object: Option<Object>,
+    /// What no reader understands, in words.
+    unreadable: Option<String>,
+    /// The rules that it breaks.
+    pub errors: FieldErrors,
+    /// What is legal and likely wrong.
+    pub warnings: Vec<String>,
+}
+
+impl Judgement {
+    /// The answer; a reader's words stand behind `reading`.
+    pub fn into_verdict(self, reading: &str) -> Verdict {
+        let Self {
+            unreadable,
+            errors,
+            warnings,
+            ..
+        } = self;
+        match (unreadable, errors.is_empty()) {
+            (None, true) => Verdict::Allow {
+                patch: None,
+                warnings,
+            },
+            (None, false) => Verdict::Deny(format!("validation failed: {errors}")),
+            (Some(text), true) => {
+                Verdict::Deny(format!("{reading}: cannot decode incoming new object: {text}"))
+            }
+            (Some(text), false) => Verdict::Deny(format!(
+                "{reading}: cannot decode incoming new object: {text}\n{errors}"
+            )),
+        }
+    }
+}
 
 /// The kinds that are judged here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,132 +83,193 @@ fn kind(request: &Request) -> Option<Kind> {
     }
 }
 
-/// Fills in a new object. A stored one stays as it is: its spec is immutable, and that rule is
-/// checked after this.
+/// Fills in a new object. A stored one stays as it is: what a TaskRun runs is immutable, and that rule
+/// is checked after this.
 pub fn default(request: &Request, config: &Config) -> Verdict {
-    if request.operation != Operation::Create {
-        return Verdict::Allow(None);
-    }
-    let cleaned = without_nulls(&request.object);
-    if breaks_schema_rule(request, &cleaned) {
-        let request = Request {
-            object: cleaned,
-            ..request.clone()
-        };
-        return validate(&request, config);
-    }
-    let changed = match kind(request) {
-        Some(Kind::TaskRun) => change(&cleaned, |run: &mut TaskRun| {
-            defaults::drop_reserved_annotations(run);
-            defaults::task_run(run, config);
-        }),
-        Some(Kind::Task) => change(&cleaned, |task: &mut Task| {
-            defaults::task_spec(&mut task.spec, config);
-        }),
-        Some(Kind::StepAction) => Ok(cleaned),
-        None => return Verdict::Allow(None),
+    let allow = Verdict::Allow {
+        patch: None,
+        warnings: Vec::new(),
     };
-    match changed {
-        Ok(changed) if changed == request.object => Verdict::Allow(None),
-        Ok(changed) => Verdict::Allow(Some(json_patch::diff(&request.object, &changed))),
-        Err(error) => Verdict::Deny(format!(
-            "mutation failed: cannot decode incoming new object: {error}"
-        )),
+    let Some(kind) = kind(request) else { return allow };
+    match request.operation {
+        Operation::Create if schema_speaks_first(kind, &request.object) => {}
+        Operation::Create => {
+            let changed = match kind {
+                Kind::TaskRun => change(&request.object, |run: &mut TaskRun| {
+                    defaults::drop_reserved_annotations(run);
+                    defaults::task_run(run, config);
+                }),
+                Kind::Task => change(&request.object, |task: &mut Task| {
+                    defaults::task_spec(&mut task.spec, config);
+                }),
+                Kind::StepAction => change(&request.object, defaults::step_action),
+            };
+            if let Some(changed) = changed {
+                let patch = (changed != request.object).then(|| json_patch::diff(&request.object, &changed));
+                return Verdict::Allow {
+                    patch,
+                    warnings: Vec::new(),
+                };
+            }
+        }
+        Operation::Update if kind == Kind::TaskRun && !same_but_requests(request) => {}
+        Operation::Update | Operation::Other => return allow,
+    }
+    match judge(request, config).into_verdict("mutation failed") {
+        Verdict::Allow { .. } => allow,
+        denied @ Verdict::Deny(_) => denied,
     }
 }
 
 /// Whether the schema itself would refuse the object, between the mutating and the validating call:
 /// then its terse text would be all that a user sees, so the whole truth is told before.
-fn breaks_schema_rule(request: &Request, object: &Value) -> bool {
-    let has = |field: &str| object.pointer(field).is_some();
-    kind(request) == Some(Kind::TaskRun) && has("/spec/taskRef") == has("/spec/taskSpec")
+fn schema_speaks_first(kind: Kind, object: &Value) -> bool {
+    let at = |field: &str| object.pointer(field).filter(|value| !value.is_null());
+    let word = at("/spec/status").and_then(Value::as_str).unwrap_or_default();
+    kind == Kind::TaskRun
+        && (at("/spec/taskRef").is_some() == at("/spec/taskSpec").is_some()
+            || at("/spec/retries").and_then(Value::as_i64).unwrap_or_default() < 0
+            || !matches!(word, "" | "TaskRunCancelled" | "TaskRunPending"))
 }
 
-/// The object without what only says that nothing is said: `env:` with nothing behind it, as templates
-/// leave it, and an empty `type`. A parameter's value keeps its nulls, which mean empty texts there.
-fn without_nulls(object: &Value) -> Value {
-    fn clean(value: &mut Value) {
-        match value {
-            Value::Object(fields) => {
-                fields.retain(|key, value| {
-                    let is_value = matches!(key.as_str(), "value" | "default");
-                    is_value || !(value.is_null() || (key == "type" && value == ""))
-                });
-                for (key, value) in fields {
-                    if !matches!(key.as_str(), "value" | "default") {
-                        clean(value);
-                    }
-                }
-            }
-            Value::Array(items) => items.iter_mut().for_each(clean),
-            _ => {}
-        }
-    }
-    let mut cleaned = object.clone();
-    if let Some(spec) = cleaned.get_mut("spec") {
-        clean(spec);
-    }
-    cleaned
-}
-
-/// The object with a change made to its typed form; fields that the type does not know stay.
-fn change<T: Serialize + DeserializeOwned + Clone>(
+/// The object in the form that is stored, with a change made to it; nothing where it does not fit its
+/// type. Its metadata is touched only where the change touches it.
+fn change<T: Serialize + DeserializeOwned + Default>(
     object: &Value,
     change: impl FnOnce(&mut T),
-) -> Result<Value, serde_json::Error> {
-    let mut typed: T = serde_json::from_value(object.clone())?;
-    let before = serde_json::to_value(&typed)?;
+) -> Option<Value> {
+    let reading: Reading<T> = decode::read(object);
+    if !reading.is_clean() {
+        return None;
+    }
+    let mut typed = reading.object;
+    let metadata = |typed: &T| serde_json::to_value(typed).ok()?.get("metadata").cloned();
+    let before = metadata(&typed)?;
     change(&mut typed);
-    let after = serde_json::to_value(&typed)?;
+    let mut tree = serde_json::to_value(&typed).ok()?;
     let mut changed = object.clone();
-    graft(&mut changed, &before, &after);
-    Ok(changed)
-}
-
-/// Refuses an object that cannot run.
-pub fn validate(request: &Request, config: &Config) -> Verdict {
-    if request.operation == Operation::Other {
-        return Verdict::Allow(None);
+    changed["spec"] = tree.get_mut("spec")?.take();
+    let after = tree.get_mut("metadata")?.take();
+    for field in ["labels", "annotations"] {
+        if before.get(field) != after.get(field) {
+            changed["metadata"][field] = after.get(field).cloned().unwrap_or_default();
+        }
     }
-    let checked = match kind(request) {
-        Some(Kind::TaskRun) => check_task_run(request, config),
-        Some(Kind::Task) => decode(&request.object).map(|task: Task| {
-            let mut errors = FieldErrors::default();
-            validate::task_spec(&task.spec, "spec", &mut errors);
-            errors.into_result()
-        }),
-        Some(Kind::StepAction) => decode(&request.object).map(|_: StepAction| Ok(())),
-        None => return Verdict::Allow(None),
+    Some(changed)
+}
+
+/// Whether an update asks for nothing but to cancel, to hold or to go on; byte by byte, so that also an
+/// object that is stored and cannot be read can be labelled and cancelled.
+fn same_but_requests(request: &Request) -> bool {
+    let spec = |object: &Value| {
+        let mut spec = object.get("spec").cloned().unwrap_or_default();
+        if let Some(spec) = spec.as_object_mut() {
+            spec.retain(|field, _| !matches!(field.as_str(), "status" | "statusMessage"));
+        }
+        spec
     };
-    match checked {
-        Ok(Ok(())) => Verdict::Allow(None),
-        Ok(Err(errors)) => Verdict::Deny(format!("validation failed: {errors}")),
-        Err(error) => Verdict::Deny(format!("decoding request failed: {error}")),
+    spec(&request.object) == spec(&request.old_object)
+}
+
+/// Looks at an object by itself.
+pub fn judge(request: &Request, config: &Config) -> Judgement {
+    let Some(kind) = kind(request) else {
+        return Judgement::default();
+    };
+    let deleted = request.object.pointer("/metadata/deletionTimestamp").is_some();
+    let unchanged = request.object.get("spec") == request.old_object.get("spec");
+    match request.operation {
+        Operation::Other => Judgement::default(),
+        // Whoever only labels, or takes off a finalizer, is not asked about the rest.
+        Operation::Update if deleted || unchanged => Judgement::default(),
+        Operation::Update if kind == Kind::TaskRun => updated_run(request, config),
+        Operation::Create | Operation::Update => match kind {
+            Kind::TaskRun => looked_at(request, |run: &TaskRun| {
+                (
+                    validate::task_run(run, None, config),
+                    warnings::task_run(run),
+                    Object::TaskRun(Box::new(run.clone())),
+                )
+            }),
+            Kind::Task => looked_at(request, |task: &Task| {
+                (
+                    validate::task(task, config),
+                    warnings::task(&task.spec),
+                    Object::Task(Box::new(task.clone())),
+                )
+            }),
+            Kind::StepAction => looked_at(request, |action: &StepAction| {
+                (
+                    validate::step_action(action, config),
+                    warnings::step_action(action),
+                    Object::StepAction(Box::new(action.clone())),
+                )
+            }),
+        },
     }
 }
 
-fn check_task_run(request: &Request, config: &Config) -> Result<Result<(), FieldErrors>, String> {
-    let run: TaskRun = decode(&request.object)?;
-    let old = match request.operation {
-        Operation::Update => Some(
-            serde_json::from_value::<TaskRun>(request.old_object.clone())
-                .map_err(|error| format!("cannot decode incoming old object: {error}"))?,
-        ),
-        Operation::Create | Operation::Other => None,
+/// A stored run: its references have been followed when it came.
+fn updated_run(request: &Request, config: &Config) -> Judgement {
+    let old: Reading<TaskRun> = decode::read(&request.old_object);
+    if same_but_requests(request) {
+        let new: Reading<TaskRun> = decode::read(&request.object);
+        return Judgement {
+            errors: validate::task_run(&new.object, Some(&old.object), config)
+                .err()
+                .unwrap_or_default(),
+            ..Judgement::default()
+        };
+    }
+    let mut judgement = looked_at(request, |run: &TaskRun| {
+        (
+            validate::task_run(run, Some(&old.object), config),
+            Vec::new(),
+            Object::TaskRun(Box::new(run.clone())),
+        )
+    });
+    judgement.object = None;
+    judgement
+}
+
+fn looked_at<T: DeserializeOwned + Default>(
+    request: &Request,
+    look: impl FnOnce(&T) -> (Result<(), FieldErrors>, Vec<String>, Object),
+) -> Judgement {
+    let reading: Reading<T> = decode::read(&request.object);
+    let (checked, warnings, object) = look(&reading.object);
+    let mut errors = checked.err().unwrap_or_default();
+    if reading.is_clean() {
+        return Judgement {
+            object: Some(object),
+            unreadable: None,
+            errors,
+            warnings,
+        };
+    }
+    // What could not be read was left out; that it is missing is no news.
+    let gone: Vec<String> = reading.misfits.iter().map(|misfit| misfit.path.clone()).collect();
+    errors.without_paths(&gone);
+    Judgement {
+        object: None,
+        unreadable: Some(unknown::report(&reading.misfits, &reading.unknown)),
+        errors,
+        warnings,
+    }
+}
+
+/// Refuses settings that could not be put in force. `namespace` is where ours lie.
+pub fn config(request: &Request, namespace: &str) -> Verdict {
+    let allow = Verdict::Allow {
+        patch: None,
+        warnings: Vec::new(),
     };
-    Ok(validate::task_run(&run, old.as_ref(), config))
-}
-
-fn decode<T: DeserializeOwned>(object: &Value) -> Result<T, String> {
-    serde_json::from_value(object.clone())
-        .map_err(|error| format!("cannot decode incoming new object: {error}"))
-}
-
-/// Refuses settings that could not be put in force.
-pub fn config(request: &Request) -> Verdict {
+    if !request.namespace.is_empty() && request.namespace != namespace {
+        return allow;
+    }
     let data = request.object.get("data").cloned().unwrap_or(Value::Null);
     let Ok(data) = serde_json::from_value::<Option<std::collections::BTreeMap<String, String>>>(data) else {
-        return Verdict::Allow(None);
+        return allow;
     };
     let data = data.unwrap_or_default();
     let name = request
@@ -169,186 +279,9 @@ pub fn config(request: &Request) -> Verdict {
         .unwrap_or(&request.name);
     match Source::from_name(name).map(|source| source.read(&Config::default(), &data)) {
         Some(Err(error)) => Verdict::Deny(format!("validation failed: {error}")),
-        Some(Ok(_)) | None => Verdict::Allow(None),
+        Some(Ok(_)) | None => allow,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::review::GroupVersionKind;
-    use serde_json::json;
-
-    fn request(kind: &str, operation: Operation, object: Value, old_object: Value) -> Request {
-        Request {
-            kind: GroupVersionKind {
-                group: "tekton.dev".into(),
-                version: "v1".into(),
-                kind: kind.into(),
-            },
-            operation,
-            object,
-            old_object,
-            ..Request::default()
-        }
-    }
-
-    fn defaulted(kind: &str, object: Value) -> Value {
-        let mut changed = object.clone();
-        match default(
-            &request(kind, Operation::Create, object, Value::Null),
-            &Config::default(),
-        ) {
-            Verdict::Allow(Some(patch)) => json_patch::patch(&mut changed, &patch).unwrap(),
-            Verdict::Allow(None) => {}
-            Verdict::Deny(message) => panic!("{message}"),
-        }
-        changed
-    }
-
-    fn refused(kind: &str, operation: Operation, object: Value, old: Value) -> String {
-        match validate(&request(kind, operation, object, old), &Config::default()) {
-            Verdict::Deny(message) => message,
-            Verdict::Allow(_) => String::new(),
-        }
-    }
-
-    #[test]
-    fn a_new_run_is_filled_in_and_keeps_what_nobody_knows() {
-        let run = json!({"metadata": {"name": "r", "annotations": {"chains.tekton.dev/signed": "x"}}, "typo": 1,
-            "spec": {"taskSpec": {"params": [{"name": "p", "tpye": "string"}], "steps": [{"image": "i"}]}}});
-        let changed = defaulted("TaskRun", run);
-        assert_eq!(changed["spec"]["timeout"], "1h0m0s");
-        assert_eq!(changed["spec"]["serviceAccountName"], "default");
-        assert_eq!(
-            changed["spec"]["taskSpec"]["params"],
-            json!([{"name": "p", "tpye": "string", "type": "string"}])
-        );
-        assert_eq!(changed["typo"], 1);
-        assert_eq!(
-            changed["metadata"]["labels"]["app.kubernetes.io/managed-by"],
-            "tekton-pipelines"
-        );
-        assert_eq!(changed["metadata"]["annotations"], json!({}));
-        assert_eq!(defaulted("TaskRun", changed.clone()), changed);
-    }
-
-    #[test]
-    fn what_the_schema_would_refuse_is_refused_before_it() {
-        let run = json!({"metadata": {"name": "r"}, "spec": {"timeout": "-1m"}});
-        let Verdict::Deny(message) = default(
-            &request("TaskRun", Operation::Create, run, Value::Null),
-            &Config::default(),
-        ) else {
-            panic!("accepted")
-        };
-        assert!(
-            message.starts_with("validation failed: expected exactly one, got neither"),
-            "{message}"
-        );
-        assert!(
-            message.contains("invalid value: -1m0s should be >= 0: spec.timeout"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn fields_with_nothing_behind_them_are_left_out() {
-        let run = json!({"metadata": {"name": "r"}, "spec": {"taskRef": null, "retries": null, "taskSpec": {
-            "params": [{"name": "p", "type": "", "default": null}],
-            "steps": [{"image": "i", "env": null, "script": null}]}}});
-        let changed = defaulted("TaskRun", run);
-        assert_eq!(changed["spec"]["taskSpec"]["steps"], json!([{"image": "i"}]));
-        assert_eq!(
-            changed["spec"]["taskSpec"]["params"],
-            json!([{"name": "p", "type": "string", "default": null}])
-        );
-        assert!(changed["spec"].get("taskRef").is_none());
-        let action = json!({"spec": {"image": "i", "env": null}});
-        assert_eq!(defaulted("StepAction", action), json!({"spec": {"image": "i"}}));
-    }
-
-    #[test]
-    fn a_stored_run_is_never_changed() {
-        let object = json!({"spec": {"taskRef": {"name": "t"}}});
-        let update = request("TaskRun", Operation::Update, object.clone(), object);
-        assert_eq!(default(&update, &Config::default()), Verdict::Allow(None));
-    }
-
-    #[test]
-    fn refusals_begin_with_the_known_texts() {
-        let run = |spec: Value| json!({"metadata": {"name": "r"}, "spec": spec});
-        for (kind, operation, object, old, text) in [
-            (
-                "TaskRun",
-                Operation::Create,
-                run(json!({})),
-                Value::Null,
-                "validation failed: expected exactly one, got neither: spec.taskRef, spec.taskSpec",
-            ),
-            (
-                "Task",
-                Operation::Create,
-                json!({"spec": {}}),
-                Value::Null,
-                "validation failed: missing field(s): spec.steps",
-            ),
-            (
-                "TaskRun",
-                Operation::Create,
-                run(json!({"timeout": "soon", "taskRef": {"name": "t"}})),
-                Value::Null,
-                "decoding request failed: cannot decode incoming new object: \"soon\" is not a duration",
-            ),
-            (
-                "TaskRun",
-                Operation::Update,
-                run(json!({"taskRef": {"name": "u"}})),
-                run(json!({"taskRef": {"name": "t"}})),
-                "validation failed: invalid value: Once the TaskRun has started, only status and statusMessage updates are allowed: spec",
-            ),
-            ("TaskRun", Operation::Other, run(json!({})), Value::Null, ""),
-            ("Pipeline", Operation::Create, json!({}), Value::Null, ""),
-            (
-                "StepAction",
-                Operation::Create,
-                json!({"spec": {"image": "i"}}),
-                Value::Null,
-                "",
-            ),
-        ] {
-            let message = refused(kind, operation, object, old);
-            assert!(
-                message.starts_with(text) && message.is_empty() == text.is_empty(),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn settings_that_cannot_be_read_are_refused() {
-        let of = |name: &str, data: Value| {
-            let object = json!({"metadata": {"name": name}, "data": data});
-            config(&Request {
-                object,
-                ..Request::default()
-            })
-        };
-        let Verdict::Deny(message) = of("feature-flags", json!({"enable-api-fields": "gamma"})) else {
-            panic!("accepted")
-        };
-        assert!(
-            message.starts_with("validation failed: invalid value for feature flag"),
-            "{message}"
-        );
-        assert_eq!(
-            of("feature-flags", json!({"enable-api-fields": "alpha"})),
-            Verdict::Allow(None)
-        );
-        assert_eq!(
-            of("other", json!({"enable-api-fields": "gamma"})),
-            Verdict::Allow(None)
-        );
-        assert_eq!(of("config-defaults", Value::Null), Verdict::Allow(None));
-    }
-}
+mod tests;

@@ -15,7 +15,6 @@ pub mod bundle;
 pub mod cert_store;
 pub mod certs;
 pub mod config_watch;
-pub mod graft;
 pub mod logging;
 pub mod review;
 pub mod router;

@@ -61,7 +61,12 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// As it is, or with a change.
-    Allow(Option<json_patch::Patch>),
+    Allow {
+        /// The change.
+        patch: Option<json_patch::Patch>,
+        /// What the user shall read.
+        warnings: Vec<String>,
+    },
     /// Not like this.
     Deny(String),
 }
@@ -74,9 +79,10 @@ pub fn answer(uid: &str, verdict: Verdict) -> Result<AdmissionResponse, serde_js
     let mut response = AdmissionResponse::invalid("");
     uid.clone_into(&mut response.uid);
     match verdict {
-        Verdict::Allow(patch) => {
+        Verdict::Allow { patch, warnings } => {
             response.allowed = true;
             response.result = Status::default();
+            response.warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
             if let Some(patch) = patch {
                 response = response.with_patch(patch).map_err(serde::ser::Error::custom)?;
             }

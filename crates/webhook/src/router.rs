@@ -36,11 +36,15 @@ async fn defaulting(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response 
 }
 
 async fn resource_validation(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
-    judge(&state, &body, admit::validate)
+    judge(&state, &body, |request, config| {
+        admit::judge(request, config).into_verdict("decoding request failed")
+    })
 }
 
 async fn config_validation(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
-    judge(&state, &body, |request, _| admit::config(request))
+    judge(&state, &body, |request, _| {
+        admit::config(request, &state.namespace)
+    })
 }
 
 fn judge(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Verdict) -> Response {

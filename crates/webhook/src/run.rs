@@ -75,7 +75,7 @@ enum TrustError {
 /// See [`RunError`].
 pub async fn run(args: Args) -> Result<(), RunError> {
     let client = Client::try_default().await.map_err(Box::new)?;
-    let state: Arc<State> = Arc::default();
+    let state = Arc::new(State::new(args.system_namespace.clone()));
     let mut term = signal(SignalKind::terminate()).map_err(io("listen for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("listen for SIGINT"))?;
     let any = |port: u16| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));

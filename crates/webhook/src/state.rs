@@ -38,6 +38,8 @@ impl Gate {
 pub struct State {
     /// The operator's settings in force.
     pub config: ArcSwap<Config>,
+    /// The namespace that they lie in.
+    pub namespace: String,
     shut: Mutex<Vec<Gate>>,
 }
 
@@ -45,6 +47,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             config: ArcSwap::default(),
+            namespace: String::new(),
             shut: Mutex::new(vec![
                 Gate::Config,
                 Gate::Certificate,
@@ -56,6 +59,14 @@ impl Default for State {
 }
 
 impl State {
+    /// For a program whose settings lie in `namespace`.
+    pub fn new(namespace: String) -> Self {
+        Self {
+            namespace,
+            ..Self::default()
+        }
+    }
+
     /// `gate` is no obstacle any more.
     pub fn open(&self, gate: Gate) {
         self.shut

@@ -48,6 +48,9 @@ pub(super) enum PrepareError {
         /// What is wrong.
         error: ParamError,
     },
+    /// A value that its declaration does not list.
+    #[error(transparent)]
+    Enum(ParamError),
     /// A list that is too short; upstream says it without a preface.
     #[error(transparent)]
     Bounds(ParamError),
@@ -67,6 +70,7 @@ impl PrepareError {
     pub(super) const fn reason(&self) -> Reason {
         match self {
             Self::Resolve(_) => Reason::TaskRunResolutionFailed,
+            Self::Enum(_) => Reason::InvalidParamValue,
             _ => Reason::TaskRunValidationFailed,
         }
     }
@@ -107,7 +111,9 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
 
     let table = params::table(&spec, &run);
     if !is_copy {
-        params::check(&spec, &run, &table).map_err(|error| match error {
+        let enums = params::Enums::from_flags(&config.flags);
+        params::check(&spec, &run, &table, enums).map_err(|error| match error {
+            ParamError::NotInEnum { .. } => PrepareError::Enum(error),
             ParamError::OutOfBounds(_) => PrepareError::Bounds(error),
             error => PrepareError::Params {
                 task: resolved.task_name.clone(),

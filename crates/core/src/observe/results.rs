@@ -89,9 +89,9 @@ pub(super) fn check_types(spec: &TaskSpec, results: &mut Vec<ResultValue>) -> Re
         let Some(index) = results.iter().position(|result| result.name == declared.name) else {
             continue;
         };
-        let wanted = declared.result_type.unwrap_or_default();
-        let is = results[index].result_type;
-        if is != wanted {
+        let wanted = declared.result_type.clone().unwrap_or_default();
+        let is = &results[index].result_type;
+        if *is != wanted {
             wrong.push(format!(
                 " \"{}\": task result is expected to be \"{}\" type but was initialized to a different type \"{}\"",
                 declared.name,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tektite_api::{Step, StepTemplate};
 
 /// The step with the template's values where it has none of its own.
-pub(super) fn merge(step: &mut Step, template: &StepTemplate) {
+pub(crate) fn merge(step: &mut Step, template: &StepTemplate) {
     for (own, below) in [
         (&mut step.image, &template.image),
         (&mut step.working_dir, &template.working_dir),

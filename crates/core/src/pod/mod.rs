@@ -137,7 +137,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
     workspaces::mount(&mut spec, input.bound);
     if let Some(template) = spec.step_template.take() {
         for step in &mut spec.steps {
-            merge::merge(step, &template);
+            merge_template(step, &template);
         }
     }
     resources::apply(&mut spec.steps, input.run)?;
@@ -293,3 +293,5 @@ fn metadata(input: &Input<'_>) -> ObjectMeta {
 
 #[cfg(test)]
 mod tests;
+
+pub(crate) use merge::merge as merge_template;

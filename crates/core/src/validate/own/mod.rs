@@ -1,0 +1,252 @@
+//! Rules that only stand here: mistakes that would be stored elsewhere and burn a run, or worse, let
+//! it succeed with the wrong thing done. None of them refuses what can run. No I/O.
+
+mod amounts;
+mod containers;
+mod env;
+mod probes;
+mod references;
+pub(super) mod run;
+mod volumes;
+mod walk;
+
+use tektite_api::{Step, TaskRun, TaskSpec, step_action::StepActionSpec};
+
+pub(crate) use amounts::resources;
+pub(crate) use references::Scope;
+
+use super::{Rules, step_action::as_step, text};
+use crate::{field_error::FieldError, names};
+use containers::Container;
+
+/// The longest that the scripts of one Task may be together.
+const SCRIPTS: usize = 512 * 1024;
+
+/// A Task's spec; `run` is the one that it stands in.
+pub(super) fn task(
+    rules: &mut Rules<'_>,
+    spec: &TaskSpec,
+    merged: &[Step],
+    path: &str,
+    run: Option<&TaskRun>,
+) {
+    if let Some(template) = &spec.step_template {
+        containers::entries(
+            rules,
+            &Container::of_template(template),
+            &format!("{path}.stepTemplate"),
+        );
+    }
+    for (index, step) in spec.steps.iter().enumerate() {
+        let at = format!("{path}.steps[{index}]");
+        containers::entries(rules, &Container::of_step(step), &at);
+        containers::whole(rules, &Container::of_step(&merged[index]), &at);
+        step_fields(rules, step, &at);
+    }
+    for (index, sidecar) in spec.sidecars.iter().enumerate() {
+        let at = format!("{path}.sidecars[{index}]");
+        containers::entries(rules, &Container::of_sidecar(sidecar), &at);
+        containers::whole(rules, &Container::of_sidecar(sidecar), &at);
+        probes::sidecar(rules, sidecar, &at);
+    }
+    container_names(rules, spec, path);
+    volumes::list(rules, &spec.volumes, &format!("{path}.volumes"));
+    workspaces(rules, spec, path);
+    references::task(rules, spec, &Scope::of(spec, run), path);
+    script_size(rules, spec, path);
+    result_size(rules, spec, path);
+}
+
+/// A StepAction.
+pub(super) fn step_action(rules: &mut Rules<'_>, spec: &StepActionSpec) {
+    let step = as_step(spec);
+    containers::entries(rules, &Container::of_step(&step), "spec");
+    containers::whole(rules, &Container::of_step(&step), "spec");
+    references::step_action(rules, spec);
+}
+
+fn step_fields(rules: &mut Rules<'_>, step: &Step, at: &str) {
+    for (config, field) in [
+        (&step.stdout_config, "stdoutConfig"),
+        (&step.stderr_config, "stderrConfig"),
+    ] {
+        if config.as_ref().is_some_and(|config| config.path.is_empty()) {
+            rules.push(FieldError::own("missing field(s)", format!("{at}.{field}.path")));
+        }
+    }
+    for (index, result) in step.results.iter().enumerate() {
+        if step.results[..index]
+            .iter()
+            .any(|earlier| earlier.name == result.name)
+        {
+            rules.push(FieldError::own(
+                format!("result \"{}\" is declared more than once", result.name),
+                format!("{at}.results[{index}].name"),
+            ));
+        }
+        if result.value.is_some() {
+            rules.push(
+                FieldError::own("must not set the field(s)", format!("{at}.results[{index}].value"))
+                    .with_note(format!("{at}.results[{index}].value: a step writes its result to $(step.results.{}.path); value is for results of the Task", result.name)),
+            );
+        }
+    }
+    for (index, usage) in step.workspaces.iter().enumerate() {
+        if step.workspaces[..index]
+            .iter()
+            .any(|earlier| earlier.name == usage.name)
+        {
+            rules.push(FieldError::own(
+                format!("workspace \"{}\" is listed more than once", usage.name),
+                format!("{at}.workspaces[{index}].name"),
+            ));
+        }
+    }
+}
+
+/// Two containers of one Pod cannot have one name.
+fn container_names(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let mut taken: Vec<String> = Vec::new();
+    for (index, step) in spec.steps.iter().enumerate() {
+        let name = names::container(&names::step_base(step, index));
+        // Equal names of steps are told by T7.
+        let equal = spec.steps[..index]
+            .iter()
+            .any(|earlier| earlier.name == step.name);
+        if taken.contains(&name) && !equal && !step.name.contains("$(") {
+            rules.push(
+                FieldError::own(
+                    format!("two containers would be called \"{name}\""),
+                    format!("{path}.steps[{index}].name"),
+                )
+                .with_note(format!("{path}.steps[{index}].name: give the step another name")),
+            );
+        }
+        taken.push(name);
+    }
+    for (index, sidecar) in spec.sidecars.iter().enumerate() {
+        let at = format!("{path}.sidecars[{index}].name");
+        let name = names::container(&format!("sidecar-{}", sidecar.name));
+        if sidecar.name.contains("$(") {
+            continue;
+        }
+        if !text::is_dns_label(&name) {
+            rules.push(
+                FieldError::own(format!("invalid value \"{}\"", sidecar.name), at.clone())
+                    .with_note(format!("{at}: lower-case letters, digits and \"-\" are allowed")),
+            );
+        } else if taken.contains(&name) {
+            rules.push(
+                FieldError::own(format!("two containers would be called \"{name}\""), at.clone())
+                    .with_note(format!("{at}: give the sidecar another name")),
+            );
+        }
+        taken.push(name);
+    }
+}
+
+fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    for (index, workspace) in spec.workspaces.iter().enumerate() {
+        let at = format!("{path}.workspaces[{index}]");
+        if workspace.name.is_empty() {
+            rules.push(FieldError::own("missing field(s)", format!("{at}.name")));
+        }
+        if workspace.mount_path.contains(':') && !workspace.mount_path.contains("$(") {
+            rules.push(
+                FieldError::own(
+                    format!("invalid value: {}", workspace.mount_path),
+                    format!("{at}.mountPath"),
+                )
+                .with_note(format!("{at}.mountPath: a path without \":\"")),
+            );
+        }
+    }
+    for (index, result) in spec.results.iter().enumerate() {
+        if result.name.contains('/') {
+            // T55 has told it.
+            continue;
+        }
+        if result.result_type != Some(tektite_api::ParamType::Object) && result.properties.is_some() {
+            let at = format!("{path}.results[{index}].properties");
+            rules.push(
+                FieldError::own("must not set the field(s)", at.clone()).with_note(format!(
+                    "{at}: only an object has keys; result \"{}\" has another type",
+                    result.name
+                )),
+            );
+        }
+    }
+    for (index, param) in spec.params.iter().enumerate() {
+        let is_other = matches!(
+            param.param_type,
+            Some(tektite_api::ParamType::String | tektite_api::ParamType::Array)
+        );
+        if is_other && param.properties.is_some() {
+            let at = format!("{path}.params[{index}].properties");
+            rules.push(
+                FieldError::own("must not set the field(s)", at.clone()).with_note(format!(
+                    "{at}: only an object has keys; param \"{}\" has another type",
+                    param.name
+                )),
+            );
+        }
+    }
+}
+
+/// Scripts travel in the Pod, which has to fit into etcd.
+fn script_size(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let steps = spec
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| (format!("steps[{index}]"), step.script.len()));
+    let sidecars = spec
+        .sidecars
+        .iter()
+        .enumerate()
+        .map(|(index, sidecar)| (format!("sidecars[{index}]"), sidecar.script.len()));
+    let sizes: Vec<(String, usize)> = steps.chain(sidecars).filter(|(_, size)| *size > 0).collect();
+    let total: usize = sizes.iter().map(|(_, size)| size).sum();
+    if total > SCRIPTS {
+        let each: Vec<String> = sizes
+            .iter()
+            .map(|(at, size)| format!("{path}.{at}.script: {size} bytes"))
+            .collect();
+        rules.push(
+            FieldError::own(
+                format!("scripts of {total} bytes are too large, allowed are {SCRIPTS} bytes together"),
+                format!("{path}.steps"),
+            )
+            .with_note(each.join(", ")),
+        );
+    }
+}
+
+/// What the kubelet hands on of all containers of a Pod together.
+const MESSAGES: usize = 12 * 1024;
+
+/// Whether even empty results could not all be reported.
+fn result_size(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    if rules.config.flags.results_from_logs || spec.results.is_empty() {
+        return;
+    }
+    // Around each name and value.
+    let frame = r#"{"key":"","value":"","type":1},"#.len();
+    let smallest: usize = spec
+        .results
+        .iter()
+        .filter(|result| result.value.is_none())
+        .map(|result| result.name.len() + frame)
+        .sum();
+    if smallest > MESSAGES {
+        rules.push(
+            FieldError::own(
+                format!("{} results are too many: their names alone take {smallest} bytes", spec.results.len()),
+                format!("{path}.results"),
+            )
+            .with_note(format!(
+                "{path}.results: all steps of a Pod together can report {MESSAGES} bytes; declare fewer results, hand the data on in a workspace, or ask the cluster's operator for `results-from: sidecar-logs`"
+            )),
+        );
+    }
+}

@@ -1,0 +1,518 @@
+//! A run together with what it runs: whether values, workspaces and names fit the declarations.
+//!
+//! The controller finds the same when it prepares a run, one thing after the other; here all of it is
+//! told before the run is stored, in the controller's words. No I/O.
+
+use tektite_api::{ParamType, ParamValue, Step, StepAction, Task, TaskRun, TaskSpec};
+
+use super::{Rules, own, task::merged_steps, text};
+use crate::{
+    config::{Config, Coschedule},
+    defaults,
+    field_error::{FieldError, FieldErrors},
+    params::{self, Enums, ParamError},
+    resources,
+};
+
+/// Looks up a StepAction of the object's namespace by name.
+pub type Actions<'a> = &'a dyn Fn(&str) -> Option<StepAction>;
+
+/// A run against the Task that it names, and the StepActions of its steps.
+///
+/// # Errors
+/// Everything that does not fit.
+pub fn task_run(
+    run: &TaskRun,
+    named: Option<&Task>,
+    actions: Actions<'_>,
+    config: &Config,
+) -> Result<(), FieldErrors> {
+    let mut rules = Rules::new(config);
+    let mut run = run.clone();
+    defaults::task_run(&mut run, config);
+    if let (Some(named), Some(task_ref)) = (named, &run.spec.task_ref) {
+        let mut spec = named.spec.clone();
+        defaults::task_spec(&mut spec, config);
+        fit(&mut rules, &run, &spec, &task_ref.name, Origin::Named);
+    }
+    if let Some(spec) = &run.spec.task_spec {
+        step_actions(&mut rules, spec, "spec.taskSpec", actions);
+    }
+    rules.errors.into_result()
+}
+
+/// A Task against the StepActions of its steps.
+///
+/// # Errors
+/// Everything that does not fit.
+pub fn task(named: &Task, actions: Actions<'_>, config: &Config) -> Result<(), FieldErrors> {
+    let mut rules = Rules::new(config);
+    step_actions(&mut rules, &named.spec, "spec", actions);
+    rules.errors.into_result()
+}
+
+/// A run against its own inline Task.
+pub(super) fn inline(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) {
+    let name = run.name().to_owned();
+    fit(rules, run, spec, &name, Origin::Inline);
+}
+
+/// Where the Task stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// In the cluster, under its name.
+    Named,
+    /// In the run, which may bring more than is declared.
+    Inline,
+}
+
+fn fit(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, name: &str, origin: Origin) {
+    values(rules, run, spec, name, origin);
+    workspaces(rules, run, spec, name, origin);
+    overrides(rules, run, spec, name);
+    mounts(rules, run, spec, name, origin);
+}
+
+fn values(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, origin: Origin) {
+    let table = params::table(spec, run);
+    let enums = Enums::from_flags(&rules.config.flags);
+    let given: Vec<&str> = run.spec.params.iter().map(|param| param.name.as_str()).collect();
+    let undeclared = || {
+        given
+            .iter()
+            .copied()
+            .filter(|name| spec.params.iter().all(|param| param.name != **name))
+    };
+    for problem in params::problems(spec, run, &table, enums) {
+        let note = match &problem {
+            ParamError::Missing(names) => names
+                .iter()
+                .filter_map(|name| {
+                    let given = text::nearest(name, undeclared())?;
+                    Some(format!(
+                        "spec.params: \"{given}\" is given; did you mean \"{name}\"?"
+                    ))
+                })
+                .chain([format!(
+                    "spec.params: Task \"{task}\" needs a value for {}",
+                    names.join(", ")
+                )])
+                .collect::<Vec<_>>()
+                .join("\n- "),
+            ParamError::WrongType(names) => names
+                .iter()
+                .filter_map(|name| {
+                    let declared = spec.params.iter().find(|param| param.name == *name)?;
+                    let given = run.spec.params.iter().rev().find(|param| param.name == *name)?;
+                    Some(format!(
+                        "spec.params[{name}]: {} is wanted, {} is given: {}",
+                        of_type(declared.param_type.as_ref()),
+                        of_type(Some(&given.value.param_type())),
+                        serde_json::to_string(&given.value).unwrap_or_default()
+                    ))
+                })
+                .collect::<Vec<_>>()
+                .join("\n- "),
+            ParamError::MissingKeys(keys) => keys
+                .iter()
+                .map(|(name, keys)| format!("spec.params[{name}]: the keys {} are missing", keys.join(", ")))
+                .collect::<Vec<_>>()
+                .join("\n- "),
+            ParamError::NotInEnum { name, value, allowed } => {
+                let hint = text::nearest(value, allowed.iter().map(String::as_str))
+                    .map_or_else(String::new, |nearest| format!("; did you mean \"{nearest}\"?"));
+                format!("spec.params[{name}]: allowed are {}{hint}", allowed.join(", "))
+            }
+            ParamError::OutOfBounds(_) => {
+                "spec.params: lists are counted from 0, and these elements are behind the list's end"
+                    .to_owned()
+            }
+        };
+        let message = match &problem {
+            ParamError::OutOfBounds(_) | ParamError::NotInEnum { .. } => problem.to_string(),
+            _ => format!("invalid input params for task {task}: {problem}"),
+        };
+        rules.push(FieldError::own(message, "spec.params").with_note(note));
+    }
+    for name in undeclared() {
+        if let Some(meant) = misspelt(name, spec, &given)
+            && !(origin == Origin::Inline && uses(spec, name))
+        {
+            let at = format!("spec.params[{name}]");
+            rules.push(
+                FieldError::own(format!("undeclared param \"{name}\""), at.clone())
+                    .with_note(format!("{at}: did you mean \"{meant}\"?")),
+            );
+        }
+    }
+}
+
+/// The declared parameter that is one edit away and has no value yet.
+fn misspelt<'a>(name: &str, spec: &'a TaskSpec, given: &[&str]) -> Option<&'a str> {
+    spec.params
+        .iter()
+        .map(|param| param.name.as_str())
+        .filter(|declared| !given.contains(declared) && declared.len() > 2)
+        .find(|declared| strsim::damerau_levenshtein(&name.to_lowercase(), &declared.to_lowercase()) <= 1)
+}
+
+/// Whether an inline Task uses a parameter that it does not declare.
+fn uses(spec: &TaskSpec, name: &str) -> bool {
+    let tree = serde_json::to_string(spec)
+        .unwrap_or_default()
+        .replace("\\\"", "\"");
+    super::variables::params(&tree).any(|used| used.parts().0 == name || used.name == name)
+}
+
+fn of_type(declared: Option<&ParamType>) -> &'static str {
+    match declared {
+        Some(ParamType::Array) => "a list",
+        Some(ParamType::Object) => "an object",
+        _ => "a text",
+    }
+}
+
+fn workspaces(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, origin: Origin) {
+    let bindings = &run.spec.workspaces;
+    let bound = |name: &str| bindings.iter().any(|binding| binding.name == name);
+    let declared = |name: &str| spec.workspaces.iter().any(|workspace| workspace.name == name);
+    for workspace in spec.workspaces.iter().filter(|workspace| !workspace.optional) {
+        if !bound(&workspace.name) && rules.config.defaults.workspace_binding.is_none() {
+            let extra = bindings
+                .iter()
+                .map(|binding| binding.name.as_str())
+                .filter(|name| !declared(name));
+            let hint = text::nearest(&workspace.name, extra).map_or_else(String::new, |nearest| {
+                format!("; \"{nearest}\" is bound, did you mean \"{}\"?", workspace.name)
+            });
+            rules.push(
+                FieldError::own(
+                    format!(
+                        "declared workspace \"{}\" is required but has not been bound",
+                        workspace.name
+                    ),
+                    "spec.workspaces",
+                )
+                .with_note(format!(
+                    "spec.workspaces: Task \"{task}\" needs workspace \"{}\"{hint}",
+                    workspace.name
+                )),
+            );
+        }
+    }
+    if origin == Origin::Named {
+        for (index, binding) in bindings.iter().enumerate() {
+            if !declared(&binding.name) {
+                let at = format!("spec.workspaces[{index}].name");
+                let known = spec.workspaces.iter().map(|workspace| workspace.name.as_str());
+                let note = format!(
+                    "{at}: {}",
+                    text::suggestion(&binding.name, known, "declared workspaces")
+                );
+                rules.push(
+                    FieldError::own(
+                        format!(
+                            "workspace binding \"{}\" does not match any declared workspace",
+                            binding.name
+                        ),
+                        at,
+                    )
+                    .with_note(note),
+                );
+            }
+        }
+    }
+    if rules.config.flags.coschedule == Coschedule::Workspaces {
+        let mut claims: Vec<&str> = bindings
+            .iter()
+            .filter_map(
+                |binding| match (&binding.persistent_volume_claim, &binding.volume_claim_template) {
+                    (Some(claim), _) => Some(claim.claim_name.as_str()),
+                    (None, Some(_)) => Some(binding.name.as_str()),
+                    (None, None) => None,
+                },
+            )
+            .collect();
+        claims.sort_unstable();
+        claims.dedup();
+        if claims.len() > 1 {
+            rules.push(
+                FieldError::own("more than one PersistentVolumeClaim is bound", "spec.workspaces").with_note(format!(
+                    "spec.workspaces: {} may lie on different nodes; bind one, or ask the cluster's operator for `coschedule: disabled`",
+                    claims.join(", ")
+                )),
+            );
+        }
+    }
+}
+
+fn overrides(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str) {
+    let steps: Vec<&str> = spec.steps.iter().map(|step| step.name.as_str()).collect();
+    let sidecars: Vec<&str> = spec
+        .sidecars
+        .iter()
+        .map(|sidecar| sidecar.name.as_str())
+        .collect();
+    for (specs, field, known, kind, word) in [
+        (&run.spec.step_specs, "stepSpecs", &steps, "Step", "steps"),
+        (
+            &run.spec.sidecar_specs,
+            "sidecarSpecs",
+            &sidecars,
+            "Sidecar",
+            "sidecars",
+        ),
+    ] {
+        for (index, wanted) in specs
+            .iter()
+            .enumerate()
+            .filter(|(_, wanted)| !wanted.name.is_empty())
+        {
+            if !known.contains(&wanted.name.as_str()) {
+                let at = format!("spec.{field}[{index}].name");
+                let note = format!(
+                    "{at}: Task \"{task}\": {}",
+                    text::suggestion(&wanted.name, known.iter().copied(), word)
+                );
+                let message = format!("invalid {kind}Override: No {kind} named {}", wanted.name);
+                rules.push(FieldError::own(message, at).with_note(note));
+            }
+        }
+    }
+    let before = run.spec.debug.iter().flat_map(|debug| &debug.breakpoints);
+    for (index, name) in before.flat_map(|points| &points.before_steps).enumerate() {
+        if !steps.contains(&name.as_str()) {
+            let at = format!("spec.debug.breakpoints.beforeSteps[{index}]");
+            let note = format!(
+                "{at}: Task \"{task}\": {}",
+                text::suggestion(name, steps.iter().copied(), "steps")
+            );
+            rules.push(FieldError::own(format!("undefined step \"{name}\""), at).with_note(note));
+        }
+    }
+    if run.spec.step_specs.is_empty() {
+        return;
+    }
+    let mut merged = merged_steps(spec);
+    if resources::apply(&mut merged, run).is_ok() {
+        for (index, wanted) in run.spec.step_specs.iter().enumerate() {
+            if let Some(step) = merged.iter().find(|step| step.name == wanted.name) {
+                let at = format!("spec.stepSpecs[{index}].computeResources");
+                own::resources(rules, &step.compute_resources, &at);
+            }
+        }
+    }
+}
+
+/// Every volume that a container mounts is the Task's or the podTemplate's.
+fn mounts(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, origin: Origin) {
+    let template = run
+        .spec
+        .pod_template
+        .iter()
+        .flat_map(|template| template.pod.volumes.iter().flatten());
+    let from_template: Vec<&str> = template.map(|volume| volume.name.as_str()).collect();
+    let variable = |name: &str| name.contains("$(");
+    let own_volumes: Vec<&str> = spec.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    for (index, name) in from_template.iter().enumerate() {
+        if own_volumes.contains(name) {
+            rules.push(
+                FieldError::own(
+                    format!("multiple volumes with same name \"{name}\""),
+                    format!("spec.podTemplate.volumes[{index}].name"),
+                )
+                .with_note(format!(
+                    "spec.podTemplate.volumes[{index}].name: Task \"{task}\" has a volume \"{name}\" too"
+                )),
+            );
+        }
+    }
+    // A name that a variable makes may be any.
+    if own_volumes
+        .iter()
+        .chain(&from_template)
+        .any(|name| variable(name))
+    {
+        return;
+    }
+    let steps = spec.steps.iter().map(|step| &step.volume_mounts);
+    let sidecars = spec.sidecars.iter().map(|sidecar| &sidecar.volume_mounts);
+    let template = spec
+        .step_template
+        .iter()
+        .map(|template| ("stepTemplate".to_owned(), &template.volume_mounts));
+    let each = steps
+        .enumerate()
+        .map(|(index, mounts)| (format!("steps[{index}]"), mounts))
+        .chain(
+            sidecars
+                .enumerate()
+                .map(|(index, mounts)| (format!("sidecars[{index}]"), mounts)),
+        )
+        .chain(template);
+    for (container, mounts) in each {
+        for (index, mount) in mounts.iter().enumerate() {
+            let name = mount.name.as_str();
+            let known =
+                own_volumes.contains(&name) || from_template.contains(&name) || name.starts_with("ws-");
+            if known || name.is_empty() || variable(name) || name.starts_with("tekton-internal-") {
+                continue;
+            }
+            let at = format!("{container}.volumeMounts[{index}].name");
+            let (path, inside) = match origin {
+                Origin::Inline => (format!("spec.taskSpec.{at}"), format!("spec.taskSpec.{at}")),
+                Origin::Named => (
+                    "spec.taskRef.name".to_owned(),
+                    format!("Task \"{task}\", spec.{at}"),
+                ),
+            };
+            let known = own_volumes.iter().chain(&from_template).copied();
+            let note = format!("{inside}: {}", text::suggestion(name, known, "volumes"));
+            rules.push(FieldError::own(format!("undefined volume \"{name}\""), path).with_note(note));
+        }
+    }
+}
+
+/// What steps hand to StepActions that exist.
+fn step_actions(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, actions: Actions<'_>) {
+    for (index, step) in spec.steps.iter().enumerate() {
+        let Some(step_ref) = step
+            .step_ref
+            .as_ref()
+            .filter(|step_ref| step_ref.resolver.is_empty())
+        else {
+            continue;
+        };
+        if let Some(mut action) = actions(&step_ref.name) {
+            defaults::step_action(&mut action);
+            one_action(
+                rules,
+                step,
+                index,
+                &action,
+                &format!("{path}.steps[{index}]"),
+                spec,
+            );
+        }
+    }
+}
+
+fn one_action(
+    rules: &mut Rules<'_>,
+    step: &Step,
+    index: usize,
+    action: &StepAction,
+    at: &str,
+    task: &TaskSpec,
+) {
+    let name = action.metadata.name.as_deref().unwrap_or_default();
+    let declared = &action.spec.params;
+    let known = || declared.iter().map(|param| param.name.as_str());
+    let preface = format!(
+        "failed to resolve step ref for step \"{}\" (index {index})",
+        step.name
+    );
+    let extra: Vec<&str> = step
+        .params
+        .iter()
+        .map(|param| param.name.as_str())
+        .filter(|given| known().all(|known| known != *given))
+        .collect();
+    let at_params = format!("{at}.params");
+    if !extra.is_empty() {
+        let notes: Vec<String> = extra
+            .iter()
+            .map(|given| {
+                format!(
+                    "{at_params}[{given}]: StepAction \"{name}\": {}",
+                    text::suggestion(given, known().collect::<Vec<_>>(), "declared params")
+                )
+            })
+            .collect();
+        rules.push(
+            FieldError::own(
+                format!(
+                    "{preface}: extra params passed by Step to StepAction: [{}]",
+                    extra.join(" ")
+                ),
+                at_params.clone(),
+            )
+            .with_note(notes.join("\n- ")),
+        );
+    }
+    let missing: Vec<&str> = declared
+        .iter()
+        .filter(|param| param.default.is_none() && step.params.iter().all(|given| given.name != param.name))
+        .map(|param| param.name.as_str())
+        .collect();
+    if !missing.is_empty() {
+        rules.push(
+            FieldError::own(
+                format!("{preface}: non-existent params in Step: [{}]", missing.join(" ")),
+                at_params.clone(),
+            )
+            .with_note(format!(
+                "{at_params}: StepAction \"{name}\" needs a value for {}",
+                missing.join(", ")
+            )),
+        );
+    }
+    for given in &step.params {
+        let Some(param) = declared.iter().find(|param| param.name == given.name) else {
+            continue;
+        };
+        let wanted = param.param_type.clone().unwrap_or_default();
+        // A text that is one variable takes the variable's type.
+        let is = match &given.value {
+            ParamValue::String(text) if text.contains("$(") && wanted != ParamType::String => continue,
+            ParamValue::String(text) if text.starts_with("$(params.") && text.ends_with(')') => {
+                let whole = super::variables::params(text)
+                    .next()
+                    .filter(|used| used.inner.len() + 3 == text.len() && used.is_whole());
+                whole
+                    .and_then(|used| task.params.iter().find(|param| param.name == used.name))
+                    .and_then(|param| param.param_type.clone())
+                    .unwrap_or_default()
+            }
+            value => value.param_type(),
+        };
+        if is != wanted {
+            let at = format!("{at_params}[{}]", given.name);
+            rules.push(
+                FieldError::own(
+                    format!(
+                        "{preface}: param types don't match the user-specified type: [{}]",
+                        given.name
+                    ),
+                    at_params.clone(),
+                )
+                .with_note(format!(
+                    "{at}: StepAction \"{name}\" wants {}, {} is given",
+                    of_type(Some(&wanted)),
+                    of_type(Some(&is))
+                )),
+            );
+        }
+        if let (ParamValue::Object(map), Some(keys)) = (&given.value, &param.properties) {
+            let below = match &param.default {
+                Some(ParamValue::Object(map)) => map.clone(),
+                _ => std::collections::BTreeMap::new(),
+            };
+            let missing: Vec<&str> = keys
+                .keys()
+                .filter(|key| !map.contains_key(*key) && !below.contains_key(*key))
+                .map(String::as_str)
+                .collect();
+            if !missing.is_empty() {
+                rules.push(FieldError::own(
+                    format!(
+                        "{preface}: missing keys for these params which are required in ParamSpec's properties map[{}:[{}]]",
+                        given.name,
+                        missing.join(" ")
+                    ),
+                    at_params.clone(),
+                ));
+            }
+        }
+    }
+}

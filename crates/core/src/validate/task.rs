@@ -1,0 +1,141 @@
+//! A Task's spec, stored or inline (api.md 3.5).
+
+use tektite_api::{Step, TaskRun, TaskSpec};
+
+use super::{Rules, own, params, results, sidecars, steps, text, usage};
+use crate::{config::ApiFields, field_error::FieldError, pod};
+
+/// A stored Task's: its variables are all declared in it.
+pub(super) fn stored(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let merged = common(rules, spec, path);
+    usage::declared(rules, &merged, &spec.params, path);
+    own::task(rules, spec, &merged, path, None);
+}
+
+/// An inline one: the run's parameters and workspaces count as declared, which
+/// [`params::propagated`] looks at.
+pub(super) fn inline(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, run: &TaskRun) {
+    let merged = common(rules, spec, path);
+    own::task(rules, spec, &merged, path, Some(run));
+}
+
+/// The steps with the template's values, as they are judged.
+pub(super) fn merged_steps(spec: &TaskSpec) -> Vec<Step> {
+    let mut steps = spec.steps.clone();
+    if let Some(template) = &spec.step_template {
+        for step in steps.iter_mut().filter(|step| step.step_ref.is_none()) {
+            pod::merge_template(step, template);
+        }
+    }
+    steps
+}
+
+fn common(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) -> Vec<Step> {
+    if spec.steps.is_empty() {
+        rules.push(FieldError::missing(format!("{path}.steps")));
+    }
+    volumes(rules, spec, path);
+    workspaces(rules, spec, path);
+    usages(rules, spec, path);
+    let merged = merged_steps(spec);
+    steps::check(rules, spec, &merged, path);
+    sidecars::check(rules, &spec.sidecars, path);
+    params::declared(
+        rules,
+        &spec.params,
+        &format!("{path}.params"),
+        params::Names::Checked,
+    );
+    usage::arrays(rules, &merged, &spec.params, path);
+    usage::contexts(rules, &merged, path);
+    results::task(rules, spec, path);
+    merged
+}
+
+/// T2.
+fn volumes(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    for (index, volume) in spec.volumes.iter().enumerate() {
+        if spec.volumes[..index]
+            .iter()
+            .any(|earlier| earlier.name == volume.name)
+        {
+            rules.push(FieldError::new(
+                format!("multiple volumes with same name \"{}\"", volume.name),
+                format!("{path}.volumes[{index}].name"),
+            ));
+        }
+    }
+}
+
+/// T3, T4.
+fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let template = spec
+        .step_template
+        .iter()
+        .flat_map(|template| &template.volume_mounts);
+    let mounts = spec
+        .steps
+        .iter()
+        .flat_map(|step| &step.volume_mounts)
+        .chain(template);
+    let mut taken: Vec<String> = mounts.map(|mount| text::clean_path(&mount.mount_path)).collect();
+    for (index, workspace) in spec.workspaces.iter().enumerate() {
+        let at = format!("{path}.workspaces[{index}]");
+        if spec.workspaces[..index]
+            .iter()
+            .any(|earlier| earlier.name == workspace.name)
+        {
+            rules.push(FieldError::new(
+                format!("workspace name \"{}\" must be unique", workspace.name),
+                format!("{at}.name"),
+            ));
+        }
+        let mounted = text::clean_path(&workspace.path());
+        if taken.contains(&mounted) {
+            rules.push(
+                FieldError::new(
+                    format!("workspace mount path \"{mounted}\" must be unique"),
+                    format!("{at}.mountpath"),
+                )
+                .with_note(format!(
+                    "{at}: another workspace or volumeMount is at {mounted}; give workspace \"{}\" a mountPath of its own",
+                    workspace.name
+                )),
+            );
+        }
+        taken.push(mounted);
+    }
+}
+
+/// T5, T6.
+fn usages(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let steps = spec.steps.iter().map(|step| &step.workspaces);
+    let sidecars = spec.sidecars.iter().map(|sidecar| &sidecar.workspaces);
+    let each = steps
+        .enumerate()
+        .map(|(index, usages)| (format!("{path}.steps[{index}]"), "step workspaces", usages))
+        .chain(
+            sidecars
+                .enumerate()
+                .map(|(index, usages)| (format!("{path}.sidecars[{index}]"), "sidecar workspaces", usages)),
+        );
+    for (container, feature, usages) in each {
+        if usages.is_empty() {
+            continue;
+        }
+        rules.gate(feature, ApiFields::Beta);
+        for (index, usage) in usages.iter().enumerate() {
+            if spec.workspaces.iter().all(|declared| declared.name != usage.name) {
+                let at = format!("{container}.workspaces[{index}].name");
+                let known = spec.workspaces.iter().map(|declared| declared.name.as_str());
+                let note = format!(
+                    "{at}: {}",
+                    text::suggestion(&usage.name, known, "declared workspaces")
+                );
+                rules.push(
+                    FieldError::new(format!("undefined workspace \"{}\"", usage.name), at).with_note(note),
+                );
+            }
+        }
+    }
+}
