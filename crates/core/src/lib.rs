@@ -4,6 +4,7 @@
 //!
 //! | step | module | does |
 //! |---|---|---|
+//! | convert | [`convert`] | changes the version of a stored object, for the API server |
 //! | default | [`defaults`] | fills in what the object leaves out |
 //! | validate | [`validate`] | refuses what cannot run |
 //! | gather | [`lifecycle`] says what is needed, the controller fetches it |
@@ -18,6 +19,7 @@
 
 pub mod condition;
 pub mod config;
+pub mod convert;
 pub mod defaults;
 pub mod delivery;
 pub mod field_error;
