@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tektite_api::{TaskRun, TaskSpec, labels};
 
-use crate::lifecycle::Fetched;
+use crate::{convert::is_carrier, lifecycle::Fetched};
 
 /// A spec with its origin.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,7 +86,8 @@ pub fn resolve(run: &TaskRun, fetched: &Fetched) -> Result<Resolved, ResolveErro
                         .clone()
                         .unwrap_or_default()
                         .into_iter()
-                        .filter(|(key, _)| key != labels::LAST_APPLIED)
+                        // What carries a Task's own fields would come back as fields of the run.
+                        .filter(|(key, _)| key != labels::LAST_APPLIED && !is_carrier(key))
                         .collect(),
                 },
                 (None, _) => {
@@ -137,7 +138,8 @@ mod tests {
     fn a_task_brings_labels_and_annotations() {
         let task = serde_json::from_value(json!({
             "metadata": {"name": "t", "labels": {"l": "v"},
-                "annotations": {"a": "b", "kubectl.kubernetes.io/last-applied-configuration": "x"}},
+                "annotations": {"a": "b", "kubectl.kubernetes.io/last-applied-configuration": "x",
+                    "tekton.dev/v1beta1Resources": "{}"}},
             "spec": {"steps": [{"image": "i"}]},
         }))
         .unwrap();

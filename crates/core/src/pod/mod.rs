@@ -18,7 +18,7 @@ use tektite_api::{GoDuration, PodTemplate, TaskRun, TaskSpec, labels};
 use tektite_protocol::{flags::LogLevel, termination};
 
 use crate::{
-    config::Config, delivery::Delivery, lifecycle::DeliverySettings, names, resources,
+    config::Config, convert, delivery::Delivery, lifecycle::DeliverySettings, names, resources,
     resources::ResourceError, substitute::Variables, workspaces, workspaces::Bound,
 };
 
@@ -274,7 +274,9 @@ fn metadata(input: &Input<'_>) -> ObjectMeta {
         input.config.defaults.managed_by.clone(),
     );
     let mut annotations: BTreeMap<String, String> = run.metadata.annotations.clone().unwrap_or_default();
-    annotations.retain(|key, _| key != labels::MANAGED_BY && key != labels::LAST_APPLIED);
+    annotations.retain(|key, _| {
+        key != labels::MANAGED_BY && key != labels::LAST_APPLIED && !convert::is_carrier(key)
+    });
     annotations.insert(labels::RELEASE.to_owned(), input.revision.to_owned());
     annotations.insert(labels::READY.to_owned(), labels::READY_VALUE.to_owned());
     annotations.insert(
