@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request ─→ router* ─→ admit (core: defaults, validate) ─→ answer
+//!                  └──→ convert (core: convert) ─────────→ answer
 //! Secret* ─→ certs ─→ TLS listener*, and caBundle of the configurations*
 //! ConfigMaps* ─→ settings in force
 //! ```
@@ -15,6 +16,7 @@ pub mod bundle;
 pub mod cert_store;
 pub mod certs;
 pub mod config_watch;
+pub mod convert;
 pub mod logging;
 pub mod review;
 pub mod router;

@@ -1,4 +1,4 @@
-//! The HTTP surface for the API server: three paths, one answer per review.
+//! The HTTP surface for the API server: four paths, one answer per review.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, State as Shared},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -14,6 +14,7 @@ use tektite_core::config::Config;
 
 use crate::{
     admit,
+    convert::{self, ReviewError},
     review::{self, Request, Review, Verdict},
     state::State,
 };
@@ -21,12 +22,19 @@ use crate::{
 /// An update carries the object twice, and an object may have a megabyte and a half.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
+/// A conversion may be asked for a whole list of objects at once.
+const MAX_CONVERSION: usize = 64 * 1024 * 1024;
+
 /// The routes.
 pub fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/defaulting", post(defaulting))
         .route("/resource-validation", post(resource_validation))
         .route("/config-validation", post(config_validation))
+        .route(
+            "/resource-conversion",
+            post(resource_conversion).layer(DefaultBodyLimit::max(MAX_CONVERSION)),
+        )
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }
@@ -45,6 +53,16 @@ async fn config_validation(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
     judge(&state, &body, |request, _| {
         admit::config(request, &state.namespace)
     })
+}
+
+async fn resource_conversion(body: Bytes) -> Response {
+    // A long list takes a while, and the other paths are waited for as well.
+    match tokio::task::spawn_blocking(move || convert::answer(&body)).await {
+        Ok(Ok(answer)) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
+        Ok(Err(error @ ReviewError::Answer(_))) => failed(&error),
+        Ok(Err(error)) => bad(&error.to_string()),
+        Err(error) => failed(&error),
+    }
 }
 
 fn judge(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Verdict) -> Response {
@@ -67,11 +85,13 @@ fn judge(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Ve
     }
     match review::answer(&request.uid, verdict) {
         Ok(answer) => axum::Json(answer.into_review()).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "an answer cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Response {
+    tracing::error!(%error, "an answer cannot be written");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
 fn bad(message: &str) -> Response {
@@ -135,6 +155,30 @@ mod tests {
         assert_eq!(ask("/other", review(json!({}))).await.0, StatusCode::NOT_FOUND);
         let large = "x".repeat(MAX_BODY + 1);
         assert_eq!(ask("/defaulting", large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn a_conversion_is_answered() {
+        let review = |objects: &[Value]| {
+            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
+                "request": {"uid": "u-1", "desiredAPIVersion": "tekton.dev/v1", "objects": objects}})
+            .to_string()
+        };
+        let task = json!({"apiVersion": "tekton.dev/v1beta1", "kind": "Task", "metadata": {"name": "t"},
+            "spec": {"steps": [], "description": "x".repeat(64 * 1024)}});
+        // A list may be longer than what admission takes.
+        let tasks = vec![task; MAX_BODY / (64 * 1024) + 1];
+        let (status, body) = ask("/resource-conversion", review(&tasks)).await;
+        assert_eq!(status, StatusCode::OK);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(answer["response"]["result"]["status"], "Success");
+        let converted = answer["response"]["convertedObjects"].as_array().unwrap();
+        assert_eq!(converted.len(), tasks.len());
+        assert!(converted.iter().all(|task| task["apiVersion"] == "tekton.dev/v1"));
+
+        let (status, body) = ask("/resource-conversion", "{}".into()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(body.starts_with("the body is no ConversionReview"), "{body}");
     }
 
     #[tokio::test]
