@@ -187,6 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn numbers_keep_their_values() {
+        for number in [
+            "31.245270191439438",
+            "1.5",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "1e21",
+        ] {
+            let review = format!(
+                r#"{{"apiVersion":"{REVIEW_VERSION}","kind":"{REVIEW_KIND}","request":{{"uid":"u","desiredAPIVersion":
+                "tekton.dev/v1","objects":[{{"apiVersion":"tekton.dev/v1beta1","kind":"Task","spec":{{"x":{number}}}}}]}}}}"#
+            );
+            let answer = String::from_utf8(answer(review.as_bytes()).unwrap()).unwrap();
+            let expected = number.replace("1e21", "1e+21");
+            assert!(answer.contains(&format!("\"x\":{expected}}}")), "{answer}");
+        }
+    }
+
+    #[test]
     fn nothing_asked_is_nothing_done() {
         for objects in [json!([]), json!(null)] {
             let response = ask("tekton.dev/v1", &objects);
