@@ -39,7 +39,8 @@ fn junk_with(names: &'static [&'static str]) -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
-        any::<i32>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        proptest::num::f64::NORMAL.prop_map(Value::from),
         "[a-z\"\\\\é]{0,4}".prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 4, move |inner| {
