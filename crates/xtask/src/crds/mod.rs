@@ -1,10 +1,17 @@
 //! The CustomResourceDefinitions: one function per kind says what the kind is, `Crd` turns it into
 //! the API server's form, and `files` into the committed files.
 
+mod container;
+mod core_types;
+mod param;
+mod pod_template;
+mod rules;
 mod schema;
+mod status;
 mod stepaction;
 mod task;
 mod taskrun;
+mod workspace;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};

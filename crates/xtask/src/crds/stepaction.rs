@@ -1,9 +1,11 @@
-//! StepAction.
+//! StepAction (api.md 1.11).
 
-use serde_json::Value;
+use k8s_openapi::api::core::v1::VolumeMount;
+use serde_json::{Value, json};
 
-use super::schema::{open_object, resource};
-use super::{Crd, Version};
+use super::core_types::core_list;
+use super::schema::{object, open_object, resource, string, strings};
+use super::{Crd, Version, container, param};
 
 pub(super) fn crd() -> Crd {
     Crd {
@@ -33,7 +35,28 @@ fn version(name: &'static str, stored: bool) -> Version {
 fn schema() -> Value {
     resource(
         "A step that many Tasks use: a Task's step refers to it by name and passes its parameters.",
-        &open_object("What the step runs, takes and yields."),
+        &spec(),
         &open_object("Not written by Tektite."),
+    )
+}
+
+fn spec() -> Value {
+    object(
+        "What the step runs, takes and yields; all else stays with the step that refers to it.",
+        json!({
+            "description": string("What the step is for, for people."),
+            "image": string("The container's image."),
+            "command": strings("The program to run and its first arguments, instead of the image's entrypoint."),
+            "args": strings("Arguments for the command or the script."),
+            "env": container::env("Environment variables of the container; a way to hand parameters to a script."),
+            "script": string("A program to run instead of command; parameters come through env or args only."),
+            "workingDir": string("The directory to run in."),
+            "params": param::param_specs("What a step can or must say to this StepAction."),
+            "results": param::step_results(
+                "What it hands to later steps: it writes each one to the file $(step.results.name.path)."),
+            "securityContext": container::security_context(),
+            "volumeMounts": core_list::<VolumeMount>(
+                "Where volumes appear; each volume's name is a parameter, as $(params.name)."),
+        }),
     )
 }

@@ -1,7 +1,10 @@
-//! Task.
+//! Task, and the TaskSpec that a TaskRun holds too (api.md 1.2).
 
-use super::schema::{open_object, resource};
-use super::{Crd, Version};
+use serde_json::{Value, json};
+
+use super::core_types::volumes;
+use super::schema::{object, open_object, resource, string};
+use super::{Crd, Version, container, param, workspace};
 
 pub(super) fn crd() -> Crd {
     Crd {
@@ -15,10 +18,27 @@ pub(super) fn crd() -> Crd {
             schema: resource(
                 "A list of steps that run one after another in one Pod, with the parameters, \
                  workspaces and results they work with. A TaskRun runs it.",
-                &open_object("What the Task takes, does and yields."),
+                &task_spec("What the Task takes, does and yields."),
                 &open_object("Not written by Tektite."),
             ),
             columns: Vec::new(),
         }],
     }
+}
+
+pub(super) fn task_spec(description: &str) -> Value {
+    object(
+        description,
+        json!({
+            "params": param::param_specs("What a TaskRun can or must say to this Task."),
+            "displayName": string("A name for people, which has no effect."),
+            "description": string("What the Task is for, for people."),
+            "steps": container::steps(),
+            "stepTemplate": container::step_template(),
+            "sidecars": container::sidecars(),
+            "volumes": volumes("Volumes of the Pod, for steps and sidecars to mount."),
+            "workspaces": workspace::declarations(),
+            "results": param::task_results(),
+        }),
+    )
 }

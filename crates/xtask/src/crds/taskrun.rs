@@ -1,9 +1,15 @@
-//! TaskRun.
+//! TaskRun (api.md 1.1).
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 
-use super::schema::{column, open_object, resource};
-use super::{Crd, Version};
+use super::core_types::core;
+use super::param::params;
+use super::pod_template::pod_template;
+use super::schema::{column, integer, list, object, resource, string, strings};
+use super::status::task_run_status;
+use super::task::task_spec;
+use super::{Crd, Version, rules, workspace};
 
 pub(super) fn crd() -> Crd {
     Crd {
@@ -17,7 +23,7 @@ pub(super) fn crd() -> Crd {
             schema: resource(
                 "One run of a Task, named or written inline, with its values and volumes.",
                 &spec(),
-                &open_object("How the run goes and what came of it."),
+                &task_run_status(),
             ),
             columns: columns(),
         }],
@@ -25,18 +31,68 @@ pub(super) fn crd() -> Crd {
 }
 
 fn spec() -> Value {
-    let mut spec = open_object("What to run, and with what.");
-    // Declared because CEL sees declared fields only.
-    spec["properties"] = json!({
-        "taskRef": open_object("The Task to run, by name or through a resolver."),
-        "taskSpec": open_object("The Task to run, written inline."),
-    });
-    // Holds even while the webhook is away.
-    spec["x-kubernetes-validations"] = json!([{
-        "rule": "has(self.taskRef) != has(self.taskSpec)",
-        "message": "expected exactly one of spec.taskRef and spec.taskSpec",
-    }]);
+    let mut spec = object(
+        "What to run, and with what; fixed once stored, but for status and statusMessage.",
+        json!({
+            "taskRef": task_ref(),
+            "taskSpec": task_spec("The Task to run, written inline, instead of taskRef."),
+            "params": params("Values for the Task's parameters; what the Task does not declare is ignored."),
+            "serviceAccountName": string("The ServiceAccount of the Pod, and whose credentials fetch images."),
+            "status": string("TaskRunCancelled ends the run, TaskRunPending holds it back, nothing lets it go."),
+            "statusMessage": string("Why the run was cancelled or held, added to what its condition says."),
+            "retries": integer("How many more attempts to make after one that failed."),
+            "timeout": string("The longest that one attempt may take, such as 90s or 1h30m; 0 means no limit."),
+            "podTemplate": pod_template(),
+            "workspaces": workspace::bindings(),
+            "stepSpecs": container_specs("Resources for single steps instead of what the Task says."),
+            "sidecarSpecs": container_specs("Resources for single sidecars instead of what the Task says."),
+            "computeResources": core::<ResourceRequirements>(
+                "Resources for all steps together, shared out among them; not together with stepSpecs."),
+            "debug": debug(),
+            "managedBy": string("The controller that runs it: tekton.dev/pipeline, which is the default, or another."),
+        }),
+    );
+    spec["x-kubernetes-validations"] = rules::task_run_spec();
     spec
+}
+
+fn task_ref() -> Value {
+    object(
+        "The Task to run, by name in this namespace or through a resolver.",
+        json!({
+            "name": string("The Task's name in this namespace."),
+            "kind": string("Always Task; for a resolver, the kind to fetch."),
+            "apiVersion": string("Kept as written, without effect."),
+            "resolver": string("Fetches the Task from elsewhere: git, bundles, hub, http, cluster or one of your own."),
+            "params": params("Tells the resolver what to fetch."),
+        }),
+    )
+}
+
+fn container_specs(description: &str) -> Value {
+    list(
+        description,
+        object(
+            "One container's resources.",
+            json!({
+                "name": string("The step or sidecar as the Task names it."),
+                "computeResources": core::<ResourceRequirements>(
+                    "Requests and limits; a resource that is left out keeps what the Task says."),
+            }),
+        ),
+    )
+}
+
+fn debug() -> Value {
+    object(
+        "Makes the run wait for a person at certain points, behind the alpha fields' gate.",
+        json!({
+            "breakpoints": object("Where to wait.", json!({
+                "onFailure": string("enabled makes a step that failed wait in its container."),
+                "beforeSteps": strings("Steps that wait before they start."),
+            })),
+        }),
+    )
 }
 
 fn columns() -> Vec<Value> {
