@@ -154,47 +154,4 @@ fn yaml(value: &Value) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::{all, files};
-    use crate::generated::State;
-
-    #[test]
-    fn committed_files_are_current() {
-        let root = crate::root().unwrap();
-        for file in files().unwrap() {
-            assert_eq!(
-                file.state(&root).unwrap(),
-                State::Unchanged,
-                "{}: run `cargo xtask crds`",
-                file.path
-            );
-        }
-    }
-
-    #[test]
-    fn yaml_reads_back_as_what_was_printed() {
-        for crd in all() {
-            let read: Value = serde_saphyr::from_str(&crd.plain().unwrap()).unwrap();
-            assert_eq!(read["spec"], crd.spec(), "{}", crd.kind);
-        }
-    }
-
-    #[test]
-    fn each_kind_is_stored_in_one_version() {
-        for crd in all() {
-            let stored: Vec<_> = crd.versions.iter().filter(|v| v.stored).map(|v| v.name).collect();
-            assert_eq!(stored.len(), 1, "{}: {stored:?}", crd.kind);
-        }
-    }
-
-    /// Client-side `kubectl apply` keeps the whole object in an annotation of at most 256 KiB.
-    #[test]
-    fn client_side_apply_can_hold_them() {
-        for crd in all() {
-            let size = crd.spec().to_string().len();
-            assert!(size < 262_144 - 2_048, "{}: {size} bytes", crd.kind);
-        }
-    }
-}
+mod tests;

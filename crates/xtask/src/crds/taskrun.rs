@@ -52,7 +52,7 @@ fn spec() -> Value {
             "managedBy": string("The controller that runs it: tekton.dev/pipeline, which is the default, or another."),
         }),
     );
-    spec["x-kubernetes-validations"] = rules::task_run_spec();
+    rules::add(&mut spec);
     spec
 }
 
