@@ -38,7 +38,7 @@ fn spec() -> Value {
             "taskSpec": task_spec("The Task to run, written inline, instead of taskRef."),
             "params": params("Values for the Task's parameters; what the Task does not declare is ignored."),
             "serviceAccountName": string("The ServiceAccount of the Pod, and whose credentials fetch images."),
-            "status": string("TaskRunCancelled ends the run, TaskRunPending holds it back, nothing lets it go."),
+            "status": string("TaskRunCancelled ends the run; TaskRunPending holds it back until this is empty again."),
             "statusMessage": string("Why the run was cancelled or held, added to what its condition says."),
             "retries": integer("How many more attempts to make after one that failed."),
             "timeout": string("The longest that one attempt may take, such as 90s or 1h30m; 0 means no limit."),
