@@ -1,16 +1,26 @@
-//! The probes: `/livez` and `/readyz`, plain HTTP.
+//! The port for the kubelet and for Prometheus: `/livez`, `/readyz`, `/metrics`, plain HTTP.
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State as Shared, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    extract::State as Shared,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use prometheus_client::encoding::text::encode;
 
 use crate::state::State;
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes.
 pub fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .with_state(state)
 }
 
@@ -20,6 +30,14 @@ async fn ready(Shared(state): Shared<Arc<State>>) -> (StatusCode, String) {
         return (StatusCode::OK, "ok".to_owned());
     }
     (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n"))
+}
+
+async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &state.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }
 
 #[cfg(test)]

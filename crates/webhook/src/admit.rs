@@ -86,11 +86,9 @@ fn kind(request: &Request) -> Option<Kind> {
 /// Fills in a new object. A stored one stays as it is: what a TaskRun runs is immutable, and that rule
 /// is checked after this.
 pub fn default(request: &Request, config: &Config) -> Verdict {
-    let allow = Verdict::Allow {
-        patch: None,
-        warnings: Vec::new(),
+    let Some(kind) = kind(request) else {
+        return Verdict::allow();
     };
-    let Some(kind) = kind(request) else { return allow };
     match request.operation {
         Operation::Create if schema_speaks_first(kind, &request.object) => {}
         Operation::Create => {
@@ -113,10 +111,10 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
             }
         }
         Operation::Update if kind == Kind::TaskRun && !same_but_requests(request) => {}
-        Operation::Update | Operation::Other => return allow,
+        Operation::Update | Operation::Other => return Verdict::allow(),
     }
     match judge(request, config).into_verdict("mutation failed") {
-        Verdict::Allow { .. } => allow,
+        Verdict::Allow { .. } => Verdict::allow(),
         denied @ Verdict::Deny(_) => denied,
     }
 }
@@ -260,16 +258,12 @@ fn looked_at<T: DeserializeOwned + Default>(
 
 /// Refuses settings that could not be put in force. `namespace` is where ours lie.
 pub fn config(request: &Request, namespace: &str) -> Verdict {
-    let allow = Verdict::Allow {
-        patch: None,
-        warnings: Vec::new(),
-    };
     if !request.namespace.is_empty() && request.namespace != namespace {
-        return allow;
+        return Verdict::allow();
     }
     let data = request.object.get("data").cloned().unwrap_or(Value::Null);
     let Ok(data) = serde_json::from_value::<Option<std::collections::BTreeMap<String, String>>>(data) else {
-        return allow;
+        return Verdict::allow();
     };
     let data = data.unwrap_or_default();
     let name = request
@@ -279,7 +273,7 @@ pub fn config(request: &Request, namespace: &str) -> Verdict {
         .unwrap_or(&request.name);
     match Source::from_name(name).map(|source| source.read(&Config::default(), &data)) {
         Some(Err(error)) => Verdict::Deny(format!("validation failed: {error}")),
-        Some(Ok(_)) | None => allow,
+        Some(Ok(_)) | None => Verdict::allow(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be set from outside. No I/O.
 
 use clap::{Parser, ValueEnum};
+use jiff::SignedDuration;
 
 /// Defaults TaskRuns, Tasks and StepActions, and refuses bad ones.
 #[derive(Clone, Debug, Parser)]
@@ -14,7 +15,7 @@ pub struct Args {
     #[arg(long, env = "WEBHOOK_PORT", default_value_t = 8443)]
     pub port: u16,
 
-    /// The port of /livez and /readyz.
+    /// The port of /livez, /readyz and /metrics.
     #[arg(long, env = "ADMIN_PORT", default_value_t = 8080)]
     pub admin_port: u16,
 
@@ -30,6 +31,14 @@ pub struct Args {
     #[arg(long, env = "WEBHOOK_SECRET_NAME", default_value = "webhook-certs")]
     pub secret_name: String,
 
+    /// Who keeps the Secret and the configurations' caBundle.
+    #[arg(long, env = "CERT_KEEPER", default_value = "webhook")]
+    pub cert_keeper: CertKeeper,
+
+    /// How long a certificate of our own lives, such as 8760h; it is renewed after two thirds.
+    #[arg(long, env = "CERT_LIFE", default_value = "8760h", value_parser = life)]
+    pub cert_life: SignedDuration,
+
     /// The mutating configuration; the others are `validation.` and `config.` before it.
     #[arg(
         long,
@@ -43,6 +52,25 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
+/// Who keeps the certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CertKeeper {
+    /// The webhook: it makes CA and certificate and writes them where they belong.
+    #[default]
+    Webhook,
+    /// Somebody else, such as cert-manager: the webhook only reads.
+    Other,
+}
+
+/// A minute is what it takes to change certificates in good order.
+fn life(text: &str) -> Result<SignedDuration, String> {
+    let life: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    if life < SignedDuration::from_mins(1) {
+        return Err("a certificate has to live for a minute at least".to_owned());
+    }
+    Ok(life)
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -54,11 +82,16 @@ pub enum LogFormat {
 }
 
 impl Args {
-    /// The names under which the API server calls.
+    /// The name under which the API server calls.
+    pub fn call_name(&self) -> String {
+        format!("{}.{}.svc", self.service_name, self.system_namespace)
+    }
+
+    /// The names under which anybody may call.
     pub fn dns_names(&self) -> Vec<String> {
         let service = format!("{}.{}", self.service_name, self.system_namespace);
         vec![
-            format!("{service}.svc"),
+            self.call_name(),
             format!("{service}.svc.cluster.local"),
             service,
             self.service_name.clone(),

@@ -1,7 +1,7 @@
 //! The webhook's own CA and certificate: making them, reading them, and when to renew. No I/O; the
 //! time is a parameter.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
@@ -11,22 +11,46 @@ use rcgen::{
 };
 use rustls::{
     ServerConfig,
+    crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-/// How long a certificate lives.
-const LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
-/// How much earlier than it was made a certificate is valid, for clocks that are behind.
+use crate::verify::{self, Validity};
+
+/// How much earlier than it was made a certificate is valid, at most, for clocks that are behind.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 
-/// The Secret's keys, the same as upstream's.
-const SERVER_KEY: &str = "server-key.pem";
-const SERVER_CERT: &str = "server-cert.pem";
-const CA_CERT: &str = "ca-cert.pem";
-/// When the certificate ends, beside it in the Secret, so that nobody has to read ASN.1.
-const NOT_AFTER: &str = "not-after";
+/// Until when the CA before this one is trusted, too, beside it in the Secret.
+const PREVIOUS_UNTIL: &str = "previous-ca-until";
 
-/// What cannot be made or read.
+/// What the keys of a Secret are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    key: &'static str,
+    chain: &'static str,
+    ca: &'static str,
+    /// Whether the CA has to be there.
+    needs_ca: bool,
+}
+
+impl Layout {
+    /// Our own Secret, the same as upstream's.
+    pub const OWN: Self = Self {
+        key: "server-key.pem",
+        chain: "server-cert.pem",
+        ca: "ca-cert.pem",
+        needs_ca: true,
+    };
+    /// A Secret of type `kubernetes.io/tls`; issuers that are publicly trusted leave out the CA.
+    pub const TLS: Self = Self {
+        key: "tls.key",
+        chain: "tls.crt",
+        ca: "ca.crt",
+        needs_ca: false,
+    };
+}
+
+/// What cannot be made, read or served.
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
     /// Making a key or certificate.
@@ -38,79 +62,92 @@ pub enum CertError {
     /// A text that is no PEM.
     #[error("the certificate's secret cannot be read: {0}")]
     Pem(#[from] rustls::pki_types::pem::Error),
-    /// A key that does not fit its certificate.
+    /// A key that does not fit its certificate, or a certificate that no client accepts.
     #[error("the certificate cannot be served: {0}")]
     Tls(#[from] rustls::Error),
+    /// A certificate whose time is over or is still to come.
+    #[error("the certificate is valid from {} until {}", .0.from, .0.until)]
+    Time(Validity),
 }
 
 /// A certificate with its key and the CAs that clients shall trust.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Bundle {
-    server_key: String,
-    server_cert: String,
-    ca_cert: String,
-    not_after: Timestamp,
+    key: String,
+    chain: String,
+    ca: String,
+    previous_until: Option<Timestamp>,
+    validity: Validity,
+}
+
+impl fmt::Debug for Bundle {
+    // Without the key: nobody shall find it in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bundle")
+            .field("validity", &self.validity)
+            .field("previous_until", &self.previous_until)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Bundle {
-    /// A new CA and a certificate for `names`. Clients go on trusting `previous` CAs, since replicas
-    /// take up the new one at different moments.
+    /// A new CA and a certificate for `names`, both valid for `life`: the CA's key is thrown away, so
+    /// nothing else is ever signed with it. Clients go on trusting the CA of `previous` until its
+    /// certificate ends, since replicas take up the new one at different moments.
     ///
     /// # Errors
     /// See [`CertError`].
-    pub fn make(names: &[String], now: Timestamp, previous: Option<&Self>) -> Result<Self, CertError> {
-        let not_after = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
-        let not_before = now.saturating_sub(BACKDATED).unwrap_or(now);
+    pub fn make(
+        names: &[String],
+        now: Timestamp,
+        life: SignedDuration,
+        previous: Option<&Self>,
+    ) -> Result<Self, CertError> {
+        let from = now
+            .saturating_sub(BACKDATED.min(life / 10))
+            .unwrap_or(now)
+            .as_second();
+        let until = now.saturating_add(life).unwrap_or(Timestamp::MAX).as_second();
         let between = |params: &mut CertificateParams| {
-            for (field, time) in [
-                (&mut params.not_before, not_before),
-                (&mut params.not_after, not_after),
-            ] {
-                let day = time.to_zoned(jiff::tz::TimeZone::UTC).date();
-                *field = rcgen::date_time_ymd(
-                    i32::from(day.year()),
-                    day.month().unsigned_abs(),
-                    day.day().unsigned_abs(),
-                );
+            for (field, second) in [(&mut params.not_before, from), (&mut params.not_after, until)] {
+                let since = Duration::from_secs(second.max(0).unsigned_abs());
+                *field = rcgen::date_time_ymd(1970, 1, 1) + since;
             }
         };
         let mut ca = CertificateParams::new(Vec::new())?;
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        ca.distinguished_name.push(
-            DnType::CommonName,
-            format!("tektite-webhook-ca-{}", now.as_second()),
-        );
+        // Two CAs of one name would be taken for each other.
+        let name = format!("tektite-webhook-ca-{}", now.as_nanosecond());
+        ca.distinguished_name.push(DnType::CommonName, name);
         between(&mut ca);
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
         let mut server = CertificateParams::new(names)?;
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        server.distinguished_name.push(
-            DnType::CommonName,
-            names.first().map_or("webhook", String::as_str),
-        );
+        let name = names.first().map_or("webhook", String::as_str);
+        server.distinguished_name.push(DnType::CommonName, name);
         between(&mut server);
         let key = KeyPair::generate()?;
         let cert = server.signed_by(&key, &ca)?;
+        let previous = previous.filter(|previous| previous.validity.until > now);
         let before = previous
-            .map(|previous| newest(&previous.ca_cert))
-            .unwrap_or_default();
-        Ok(Self {
-            server_key: key.serialize_pem(),
-            server_cert: cert.pem(),
-            ca_cert: format!("{}{before}", ca.as_ref().pem()),
-            // The certificate's own end is the start of that day.
-            not_after: not_after
-                .saturating_sub(SignedDuration::from_hours(24))
-                .unwrap_or(not_after),
-        })
+            .map(|previous| newest(&previous.ca))
+            .filter(|pem| !pem.is_empty());
+        let made = Self {
+            key: key.serialize_pem(),
+            previous_until: before.as_ref().and(previous).map(|it| it.validity.until),
+            ca: format!("{}{}", ca.as_ref().pem(), before.unwrap_or_default()),
+            validity: verify::validity(&[cert.der().clone()])?,
+            chain: cert.pem(),
+        };
+        Ok(made)
     }
 
-    /// Reads the Secret's data.
+    /// Reads a Secret's data.
     ///
     /// # Errors
-    /// A key that is missing.
-    pub fn read(data: &BTreeMap<String, ByteString>) -> Result<Self, CertError> {
+    /// A key that is missing, or a certificate that cannot be read or does not fit its key.
+    pub fn read(data: &BTreeMap<String, ByteString>, layout: Layout) -> Result<Self, CertError> {
         let get = |key: &'static str| {
             let bytes = data
                 .get(key)
@@ -118,51 +155,103 @@ impl Bundle {
                 .ok_or(CertError::Missing(key))?;
             Ok::<_, CertError>(String::from_utf8_lossy(&bytes.0).into_owned())
         };
-        Ok(Self {
-            server_key: get(SERVER_KEY)?,
-            server_cert: get(SERVER_CERT)?,
-            ca_cert: get(CA_CERT)?,
-            not_after: get(NOT_AFTER)?
-                .parse()
-                .map_err(|_| CertError::Missing(NOT_AFTER))?,
+        let chain = get(layout.chain)?;
+        let read = Self {
+            key: get(layout.key)?,
+            ca: match get(layout.ca) {
+                Err(_) if !layout.needs_ca => String::new(),
+                ca => ca?,
+            },
+            previous_until: get(PREVIOUS_UNTIL).ok().and_then(|text| text.parse().ok()),
+            validity: verify::validity(&parse(&chain)?)?,
+            chain,
+        };
+        read.server_config()?;
+        Ok(read)
+    }
+
+    /// Whether it can be served under `names`.
+    ///
+    /// # Errors
+    /// A certificate that is not valid now, is not signed by its CA, or speaks for other names.
+    pub fn check(&self, names: &[String], now: Timestamp) -> Result<(), CertError> {
+        if !(self.validity.from..=self.validity.until).contains(&now) {
+            return Err(CertError::Time(self.validity));
+        }
+        if !self.ca.is_empty() {
+            verify::trusted(&parse(&self.chain)?, self.ca.as_bytes(), now)?;
+        }
+        Ok(verify::covers(&parse(&self.chain)?, names)?)
+    }
+
+    /// Whether a client that trusts the CAs of `pem` trusts this certificate.
+    pub fn trusted_by(&self, pem: &[u8], now: Timestamp) -> bool {
+        parse(&self.chain).is_ok_and(|chain| verify::trusted(&chain, pem, now).is_ok())
+    }
+
+    /// The data of our own Secret.
+    pub fn data(&self) -> BTreeMap<String, ByteString> {
+        let entry = |key: &str, text: String| (key.to_owned(), ByteString(text.into_bytes()));
+        let mut data = BTreeMap::from([
+            entry(Layout::OWN.key, self.key.clone()),
+            entry(Layout::OWN.chain, self.chain.clone()),
+            entry(Layout::OWN.ca, self.ca.clone()),
+        ]);
+        data.extend(
+            self.previous_until
+                .map(|time| entry(PREVIOUS_UNTIL, time.to_string())),
+        );
+        data
+    }
+
+    /// Whether two thirds of its life are over.
+    pub fn is_old(&self, now: Timestamp) -> bool {
+        let Validity { from, until } = self.validity;
+        now >= until - until.duration_since(from) / 3
+    }
+
+    /// The same without the CA before this one, once no certificate of that can be served any more.
+    pub fn without_previous(&self, now: Timestamp) -> Option<Self> {
+        self.previous_until.filter(|until| *until < now)?;
+        Some(Self {
+            ca: newest(&self.ca),
+            previous_until: None,
+            ..self.clone()
         })
     }
 
-    /// The Secret's data.
-    pub fn data(&self) -> BTreeMap<String, ByteString> {
-        let entry = |key: &str, text: String| (key.to_owned(), ByteString(text.into_bytes()));
-        BTreeMap::from([
-            entry(SERVER_KEY, self.server_key.clone()),
-            entry(SERVER_CERT, self.server_cert.clone()),
-            entry(CA_CERT, self.ca_cert.clone()),
-            entry(NOT_AFTER, self.not_after.to_string()),
-        ])
+    /// Whether the same is served as with `other`, whatever CAs clients shall trust besides.
+    pub fn serves_like(&self, other: &Self) -> bool {
+        self.key == other.key && self.chain == other.chain
     }
 
-    /// Whether less than a third of its life is left.
-    pub fn is_old(&self, now: Timestamp) -> bool {
-        self.not_after.duration_since(now) < LIFE / 3
+    /// When the certificate ends.
+    pub const fn until(&self) -> Timestamp {
+        self.validity.until
     }
 
     /// What clients shall trust, as PEM.
     pub fn ca(&self) -> &str {
-        &self.ca_cert
+        &self.ca
     }
 
-    /// What the listener serves.
+    /// What the listener serves: TLS 1.2 and 1.3.
     ///
     /// # Errors
     /// See [`CertError`].
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, CertError> {
-        let chain =
-            CertificateDer::pem_slice_iter(self.server_cert.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_slice(self.server_key.as_bytes())?;
-        let mut config = ServerConfig::builder()
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(rustls::ALL_VERSIONS)?
             .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+            .with_single_cert(parse(&self.chain)?, key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
+}
+
+fn parse(pem: &str) -> Result<Vec<CertificateDer<'static>>, CertError> {
+    Ok(CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>()?)
 }
 
 /// The first certificate of a PEM text.
@@ -177,44 +266,119 @@ fn newest(pem: &str) -> String {
 mod tests {
     use super::*;
 
+    const LIFE: SignedDuration = SignedDuration::from_hours(300 * 24);
+
     fn names() -> Vec<String> {
-        vec!["w.ns.svc".to_owned()]
+        vec!["w.ns.svc".to_owned(), "w".to_owned()]
+    }
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + day * 24 * 3600).unwrap()
+    }
+
+    fn make(now: Timestamp, previous: Option<&Bundle>) -> Bundle {
+        Bundle::make(&names(), now, LIFE, previous).unwrap()
     }
 
     #[test]
     fn a_bundle_survives_its_secret() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let bundle = Bundle::make(&names(), now, None).unwrap();
-        let read = Bundle::read(&bundle.data()).unwrap();
-        assert_eq!(read, bundle);
-        read.server_config().unwrap();
-        let mut data = bundle.data();
-        data.remove(SERVER_KEY);
-        assert_eq!(
-            Bundle::read(&data).unwrap_err().to_string(),
-            "the certificate's secret has no key server-key.pem"
+        let first = make(day(0), None);
+        for bundle in [make(day(200), Some(&first)), first] {
+            let read = Bundle::read(&bundle.data(), Layout::OWN).unwrap();
+            assert_eq!(read, bundle);
+            read.check(&names(), day(200)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_told() {
+        let good = make(day(0), None);
+        let other = make(day(-1), None);
+        let told = |change: &dyn Fn(&mut BTreeMap<String, ByteString>), names: &[String], now| {
+            let mut data = good.data();
+            change(&mut data);
+            Bundle::read(&data, Layout::OWN)
+                .and_then(|bundle| bundle.check(names, now))
+                .map_or_else(|error| error.to_string(), |()| "fine".to_owned())
+        };
+        let set = |key: &'static str, from: &Bundle| {
+            let value = from.data()[key].clone();
+            move |data: &mut BTreeMap<String, ByteString>| {
+                data.insert(key.to_owned(), value.clone());
+            }
+        };
+        let nothing = |_: &mut BTreeMap<String, ByteString>| {};
+        assert_eq!(told(&nothing, &names(), day(299)), "fine");
+        let missing = told(&|data| drop(data.remove("server-key.pem")), &names(), day(0));
+        assert_eq!(missing, "the certificate's secret has no key server-key.pem");
+        let garbled = told(
+            &|data| drop(data.insert("server-cert.pem".into(), ByteString(b"x".to_vec()))),
+            &names(),
+            day(0),
         );
+        assert!(garbled.contains("there is no certificate"), "{garbled}");
+        let key = told(&set("server-key.pem", &other), &names(), day(0));
+        assert!(key.contains("KeyMismatch"), "{key}");
+        let ca = told(&set("ca-cert.pem", &other), &names(), day(0));
+        assert!(ca.contains("UnknownIssuer"), "{ca}");
+        let name = told(&nothing, &["v.ns.svc".to_owned()], day(0));
+        assert!(name.contains("v.ns.svc"), "{name}");
+        for wrong in [day(-1), day(301)] {
+            let time = told(&nothing, &names(), wrong);
+            assert!(time.starts_with("the certificate is valid from 20"), "{time}");
+        }
+    }
+
+    #[test]
+    fn a_tls_secret_needs_no_ca() {
+        let own = make(day(0), None);
+        let entry = |key: &str, own_key: &str| (key.to_owned(), own.data()[own_key].clone());
+        let mut data = BTreeMap::from([
+            entry("tls.crt", "server-cert.pem"),
+            entry("tls.key", "server-key.pem"),
+        ]);
+        let read = Bundle::read(&data, Layout::TLS).unwrap();
+        assert!(read.serves_like(&own));
+        read.check(&names(), day(0)).unwrap();
+        data.extend([entry("ca.crt", "ca-cert.pem")]);
+        assert_eq!(Bundle::read(&data, Layout::TLS).unwrap(), own);
     }
 
     #[test]
     fn it_is_renewed_in_its_last_third() {
-        let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let bundle = Bundle::make(&names(), now, None).unwrap();
-        let after = |days: i64| now.saturating_add(SignedDuration::from_hours(days * 24)).unwrap();
-        assert!(!bundle.is_old(after(200)));
-        assert!(bundle.is_old(after(250)));
-        assert!(bundle.is_old(after(500)));
+        let bundle = make(day(0), None);
+        assert!(!bundle.is_old(day(199)));
+        assert!(bundle.is_old(day(200)));
+        assert!(bundle.is_old(day(500)));
+        assert_eq!(bundle.until(), day(300));
     }
 
     #[test]
-    fn the_previous_ca_stays_trusted_and_older_ones_do_not() {
-        let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let first = Bundle::make(&names(), now, None).unwrap();
-        let second = Bundle::make(&names(), now, Some(&first)).unwrap();
-        let third = Bundle::make(&names(), now, Some(&second)).unwrap();
-        assert!(second.ca().contains(first.ca().trim_end()));
-        assert_eq!(third.ca().matches("BEGIN CERTIFICATE").count(), 2);
-        assert!(!third.ca().contains(first.ca().trim_end()));
+    fn the_previous_ca_is_trusted_as_long_as_its_certificate_can_be_served() {
+        let first = make(day(0), None);
+        let second = make(day(200), Some(&first));
+        assert!(first.trusted_by(second.ca().as_bytes(), day(201)));
+        assert!(second.trusted_by(second.ca().as_bytes(), day(201)));
+        assert!(!second.trusted_by(first.ca().as_bytes(), day(201)));
+        assert_eq!(second.without_previous(day(300)), None);
+        let alone = second.without_previous(day(301)).unwrap();
+        assert_eq!(alone.ca().matches("BEGIN CERTIFICATE").count(), 1);
+        assert!(alone.trusted_by(alone.ca().as_bytes(), day(301)) && alone.serves_like(&second));
+        assert_eq!(alone.without_previous(day(301)), None);
+
+        let third = make(day(250), Some(&second));
+        assert!(
+            !first.trusted_by(third.ca().as_bytes(), day(251)),
+            "only the last two"
+        );
+        let late = make(day(301), Some(&first));
+        assert_eq!(late.ca().matches("BEGIN CERTIFICATE").count(), 1);
+    }
+
+    #[test]
+    fn the_key_is_not_for_logs() {
+        let bundle = make(day(0), None);
+        let text = format!("{bundle:?}");
+        assert!(!text.contains("KEY") && !text.contains(&bundle.key), "{text}");
     }
 }

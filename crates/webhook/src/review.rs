@@ -71,6 +71,16 @@ pub enum Verdict {
     Deny(String),
 }
 
+impl Verdict {
+    /// As it is, with nothing to say.
+    pub const fn allow() -> Self {
+        Self::Allow {
+            patch: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// The answer as the API server wants it.
 ///
 /// # Errors

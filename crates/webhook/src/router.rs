@@ -1,11 +1,13 @@
 //! The HTTP surface for the API server: four paths, one answer per review.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State as Shared},
+    extract::State as Shared,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::post,
@@ -14,67 +16,87 @@ use tektite_core::config::Config;
 
 use crate::{
     admit,
+    body::{Bounded, MAX_BODY, MAX_CONVERSION},
     convert::{self, ReviewError},
-    review::{self, Request, Review, Verdict},
+    limits::{Judged, Limits, guard},
+    review::{self, Operation, Request, Review, Verdict},
     state::State,
 };
 
-/// An update carries the object twice, and an object may have a megabyte and a half.
-const MAX_BODY: usize = 8 * 1024 * 1024;
-
-/// A conversion may be asked for a whole list of objects at once.
-const MAX_CONVERSION: usize = 64 * 1024 * 1024;
-
-/// The routes.
-pub fn router(state: Arc<State>) -> Router {
-    Router::new()
+/// The routes, within `limits`.
+pub fn router(state: Arc<State>, limits: Limits) -> Router {
+    let metrics = state.metrics.clone();
+    let routes = Router::new()
         .route("/defaulting", post(defaulting))
         .route("/resource-validation", post(resource_validation))
         .route("/config-validation", post(config_validation))
-        .route(
-            "/resource-conversion",
-            post(resource_conversion).layer(DefaultBodyLimit::max(MAX_CONVERSION)),
-        )
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(state)
+        .route("/resource-conversion", post(resource_conversion))
+        .with_state(state);
+    guard(routes, limits, metrics)
 }
 
-async fn defaulting(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
+async fn defaulting(Shared(state): Shared<Arc<State>>, Bounded(body): Bounded<MAX_BODY>) -> Response {
     judge(&state, &body, admit::default)
 }
 
-async fn resource_validation(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
+async fn resource_validation(
+    Shared(state): Shared<Arc<State>>,
+    Bounded(body): Bounded<MAX_BODY>,
+) -> Response {
     judge(&state, &body, |request, config| {
         admit::judge(request, config).into_verdict("decoding request failed")
     })
 }
 
-async fn config_validation(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
+async fn config_validation(Shared(state): Shared<Arc<State>>, Bounded(body): Bounded<MAX_BODY>) -> Response {
     judge(&state, &body, |request, _| {
         admit::config(request, &state.namespace)
     })
 }
 
-async fn resource_conversion(body: Bytes) -> Response {
+async fn resource_conversion(Bounded(body): Bounded<MAX_CONVERSION>) -> Response {
     // A long list takes a while, and the other paths are waited for as well.
     match tokio::task::spawn_blocking(move || convert::answer(&body)).await {
         Ok(Ok(answer)) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
         Ok(Err(error @ ReviewError::Answer(_))) => failed(&error),
-        Ok(Err(error)) => bad(&error.to_string()),
+        Ok(Err(error)) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
         Err(error) => failed(&error),
     }
 }
 
+/// A panic costs its own request and no other.
 fn judge(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Verdict) -> Response {
-    let request = match serde_json::from_slice::<Review>(body) {
-        Ok(Review {
-            request: Some(request),
-        }) => request,
-        Ok(Review { request: None }) => return bad("the AdmissionReview has no request"),
-        Err(error) => return bad(&format!("the body is no AdmissionReview: {error}")),
+    catch_unwind(AssertUnwindSafe(|| decide(state, body, admit))).unwrap_or_else(|_| {
+        tracing::error!("judging an object panicked");
+        (StatusCode::INTERNAL_SERVER_ERROR, "judging the object failed").into_response()
+    })
+}
+
+fn decide(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Verdict) -> Response {
+    let (request, verdict) = match read(body) {
+        Ok(request) => {
+            let verdict = admit(&request, &state.config.load());
+            (request, verdict)
+        }
+        Err(Unread { uid, message }) if uid.is_empty() => {
+            return (StatusCode::BAD_REQUEST, message).into_response();
+        }
+        // Who asks can be told what is wrong.
+        Err(Unread { uid, message }) => {
+            let request = Request {
+                uid,
+                ..Request::default()
+            };
+            (request, Verdict::Deny(message))
+        }
     };
-    let verdict = admit(&request, &state.config.load());
+    let mut judged = Judged {
+        kind: kind(&request.kind.kind),
+        operation: operation(request.operation),
+        outcome: "allowed",
+    };
     if let Verdict::Deny(message) = &verdict {
+        judged.outcome = "denied";
         tracing::info!(
             kind = request.kind.kind,
             namespace = request.namespace,
@@ -84,7 +106,7 @@ fn judge(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Ve
         );
     }
     match review::answer(&request.uid, verdict) {
-        Ok(answer) => axum::Json(answer.into_review()).into_response(),
+        Ok(answer) => (axum::Extension(judged), axum::Json(answer.into_review())).into_response(),
         Err(error) => failed(&error),
     }
 }
@@ -94,8 +116,42 @@ fn failed(error: &dyn std::fmt::Display) -> Response {
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-fn bad(message: &str) -> Response {
-    (StatusCode::BAD_REQUEST, message.to_owned()).into_response()
+/// What is no review, and the question's uid, if it has one.
+struct Unread {
+    uid: String,
+    message: String,
+}
+
+fn read(body: &[u8]) -> Result<Request, Unread> {
+    let message = match serde_json::from_slice::<Review>(body) {
+        Ok(Review {
+            request: Some(request),
+        }) if !request.uid.is_empty() => return Ok(request),
+        Ok(Review { request: Some(_) }) => "the AdmissionReview's request has no uid".to_owned(),
+        Ok(Review { request: None }) => "the AdmissionReview has no request".to_owned(),
+        Err(error) => format!("the body is no AdmissionReview: {error}"),
+    };
+    let lenient: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let uid = lenient["request"]["uid"].as_str().unwrap_or_default().to_owned();
+    Err(Unread { uid, message })
+}
+
+/// Clients may name any kind; metrics have few.
+fn kind(kind: &str) -> &'static str {
+    ["Task", "TaskRun", "StepAction", "ConfigMap"]
+        .into_iter()
+        .find(|known| *known == kind)
+        .unwrap_or("other")
+}
+
+fn operation(operation: Operation) -> &'static str {
+    if operation == Operation::Create {
+        "CREATE"
+    } else if operation == Operation::Update {
+        "UPDATE"
+    } else {
+        "other"
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +163,10 @@ mod tests {
 
     async fn ask(path: &str, body: String) -> (StatusCode, String) {
         let request = http::Request::post(path).body(Body::from(body)).unwrap();
-        let response = router(Arc::default()).oneshot(request).await.unwrap();
+        let response = router(Arc::default(), Limits::default())
+            .oneshot(request)
+            .await
+            .unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -195,6 +254,70 @@ mod tests {
                 assert_eq!(status, StatusCode::OK, "{path} {object}");
                 assert!(body.contains("\"uid\":\"u-1\""), "{body}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_can_be_told_what_is_wrong_is_told() {
+        let wrong = json!({"request": {"uid": "u-2", "operation": "CREATE", "name": 5}});
+        let (status, body) = ask("/defaulting", wrong.to_string()).await;
+        assert_eq!(status, StatusCode::OK);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(answer["response"]["uid"], "u-2");
+        assert_eq!(answer["response"]["allowed"], false);
+        let message = answer["response"]["status"]["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("the body is no AdmissionReview: invalid type: integer `5`"),
+            "{message}"
+        );
+        for nameless in [
+            json!({"request": {"name": "n"}}),
+            json!({"request": {"uid": 5}}),
+            json!([]),
+        ] {
+            let (status, body) = ask("/defaulting", nameless.to_string()).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_request() {
+        let state: Arc<State> = Arc::default();
+        let body = review(json!({}));
+        let status = |admit: fn(&Request, &Config) -> Verdict| judge(&state, body.as_bytes(), admit).status();
+        assert_eq!(
+            status(|_, _| panic!("not now")),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+        assert_eq!(status(|_, _| Verdict::allow()), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn what_came_of_it_is_counted() {
+        let state: Arc<State> = Arc::default();
+        let router = router(Arc::clone(&state), Limits::default());
+        let good = json!({"metadata": {"name": "r"}, "spec": {"taskRef": {"name": "t"}}});
+        for (path, body) in [
+            ("/resource-validation", review(good)),
+            ("/resource-validation", review(json!({"spec": {}}))),
+            ("/defaulting", "{".to_owned()),
+            ("/anything", "{".to_owned()),
+        ] {
+            let request = http::Request::post(path).body(Body::from(body)).unwrap();
+            router.clone().oneshot(request).await.unwrap();
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &state.registry).unwrap();
+        for line in [
+            r#"tektite_webhook_reviews_total{kind="TaskRun",operation="CREATE",path="/resource-validation",outcome="allowed"} 1"#,
+            r#"tektite_webhook_reviews_total{kind="TaskRun",operation="CREATE",path="/resource-validation",outcome="denied"} 1"#,
+            r#"tektite_webhook_reviews_total{kind="unknown",operation="unknown",path="/defaulting",outcome="error"} 1"#,
+            r#"tektite_webhook_reviews_total{kind="unknown",operation="unknown",path="other",outcome="error"} 1"#,
+            r#"tektite_webhook_request_seconds_count{path="/resource-validation"} 2"#,
+            "tektite_webhook_requests_in_flight 0",
+            "tektite_webhook_certificate_expiry_timestamp_seconds 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in {text}");
         }
     }
 }

@@ -1,35 +1,22 @@
 //! The program's life: listeners, watches, the certificate's renewal, and an orderly end.
 
-use std::{
-    net::{Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum_server::{
-    Handle,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
-use jiff::Timestamp;
+use axum_server::{Handle, tls_rustls::RustlsConfig};
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
     args::Args,
-    bundle::{self, BundleError},
-    cert_store::{self, StoreError},
-    certs::{Bundle, CertError},
-    config_watch, router,
+    certs::CertError,
+    config_watch,
+    limits::Limits,
+    listen, router,
     state::{Gate, State},
+    trust::{self, Keeper},
 };
 
-/// How often the certificate's Secret is looked at; other replicas take up a new one within this.
-const CERT_CHECK: Duration = Duration::from_mins(1);
-/// Between tries of what the start waits for.
-const RETRY: Duration = Duration::from_secs(1);
-/// A client that does not finish its handshake is dropped.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests still come after the Pod is no endpoint any more.
 const LINGER: Duration = Duration::from_secs(3);
 /// How long running requests may take to end.
@@ -58,17 +45,6 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> RunError {
     move |source| RunError::Io { what, source }
 }
 
-/// What may go wrong with the certificate on the way.
-#[derive(Debug, thiserror::Error)]
-enum TrustError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Cert(#[from] CertError),
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-}
-
 /// Runs until SIGTERM or SIGINT, or until a listener fails.
 ///
 /// # Errors
@@ -78,28 +54,27 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let state = Arc::new(State::new(args.system_namespace.clone()));
     let mut term = signal(SignalKind::terminate()).map_err(io("listen for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("listen for SIGINT"))?;
-    let any = |port: u16| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let port = |port: u16| listen::bind(listen::everywhere(port)).map_err(io("listen"));
 
-    let probes =
-        axum_server::bind(any(args.admin_port)).serve(admin::router(Arc::clone(&state)).into_make_service());
+    let probes = axum_server::from_tcp(port(args.admin_port)?)
+        .map_err(io("listen"))?
+        .serve(admin::router(Arc::clone(&state)).into_make_service());
     let mut probes = tokio::spawn(probes);
     tokio::spawn({
         let (client, state, namespace) = (client.clone(), Arc::clone(&state), args.system_namespace.clone());
         async move { config_watch::follow(client, &namespace, state).await }
     });
     let first = tokio::select! {
-        bundle = first_bundle(&client, &args) => bundle,
+        bundle = trust::first(&client, &args) => bundle,
         _ = term.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
     let tls = RustlsConfig::from_config(first.server_config()?);
     state.open(Gate::Certificate);
     let handle = Handle::new();
-    let acceptor = RustlsAcceptor::new(tls.clone()).handshake_timeout(HANDSHAKE);
-    let server = axum_server::bind(any(args.port))
-        .acceptor(acceptor)
-        .handle(handle.clone())
-        .serve(router::router(Arc::clone(&state)).into_make_service());
+    let limits = Limits::default();
+    let routes = router::router(Arc::clone(&state), limits);
+    let server = listen::serve(port(args.port)?, routes, tls.clone(), limits, handle.clone());
     let mut server = tokio::spawn(server);
     tokio::spawn({
         let (handle, state) = (handle.clone(), Arc::clone(&state));
@@ -110,9 +85,9 @@ pub async fn run(args: Args) -> Result<(), RunError> {
             }
         }
     });
-    let trust = keep_trust(&client, &args, &tls, first, &state);
+    let keeper = Keeper::new(client, args, Arc::clone(&state), tls, first);
     tokio::select! {
-        () = trust => {}
+        () = keeper.run() => {}
         ended = &mut server => return flatten(ended).map_err(io("serve admission")),
         ended = &mut probes => return flatten(ended).map_err(io("serve probes")),
         _ = term.recv() => {}
@@ -128,49 +103,4 @@ pub async fn run(args: Args) -> Result<(), RunError> {
 
 fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> std::io::Result<()> {
     ended.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
-}
-
-/// The certificate to begin with, however long it takes.
-async fn first_bundle(client: &Client, args: &Args) -> Bundle {
-    loop {
-        match cert_store::current(client, args, Timestamp::now()).await {
-            Ok(bundle) => return bundle,
-            Err(error) => tracing::warn!(%error, "no certificate yet"),
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Keeps certificate and CA in force: renews the one, writes the other. Never ends.
-async fn keep_trust(client: &Client, args: &Args, tls: &RustlsConfig, first: Bundle, state: &State) {
-    let mut served = first;
-    loop {
-        match refresh(client, args, tls, &mut served).await {
-            Ok(()) => {
-                state.open(Gate::Bundle);
-                tokio::time::sleep(CERT_CHECK).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "certificate and CA are not in force everywhere yet");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
-}
-
-async fn refresh(
-    client: &Client,
-    args: &Args,
-    tls: &RustlsConfig,
-    served: &mut Bundle,
-) -> Result<(), TrustError> {
-    let current = cert_store::current(client, args, Timestamp::now()).await?;
-    // Clients trust the new CA before anybody serves its certificate.
-    bundle::write(client, &args.admission_controller_name, current.ca()).await?;
-    if current != *served {
-        tls.reload_from_config(current.server_config()?);
-        *served = current;
-        tracing::info!("took up a new certificate");
-    }
-    Ok(())
 }

@@ -3,7 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
 use tektite_core::config::Config;
+
+use crate::metrics::Metrics;
 
 /// One thing that has to happen before the API server may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +43,21 @@ pub struct State {
     pub config: ArcSwap<Config>,
     /// The namespace that they lie in.
     pub namespace: String,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What prints it.
+    pub registry: Registry,
     shut: Mutex<Vec<Gate>>,
 }
 
 impl Default for State {
     fn default() -> Self {
+        let mut registry = Registry::default();
         Self {
             config: ArcSwap::default(),
             namespace: String::new(),
+            metrics: Metrics::register(&mut registry),
+            registry,
             shut: Mutex::new(vec![
                 Gate::Config,
                 Gate::Certificate,
