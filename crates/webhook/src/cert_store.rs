@@ -186,12 +186,12 @@ mod tests {
             .into_iter()
             .map(|(status, body)| reply(status, body))
             .collect();
-        let (client, server) = scripted(script);
+        let (client, answering) = scripted(script);
         let bundle = current(&client, &args(more), now, served).await;
         drop(client);
         (
             bundle,
-            server
+            answering
                 .await
                 .unwrap()
                 .into_iter()
