@@ -89,3 +89,17 @@ imagePullSecrets:
 {{ toString . | quote }}
 {{- end -}}
 {{- end }}
+
+{{/* The Secret with the webhook's certificate. Another one where cert-manager keeps it: its type is
+another, too, and that cannot be changed. */}}
+{{- define "tektite.webhookSecret" -}}
+{{ ternary "webhook-certs-cert-manager" "webhook-certs" .Values.webhook.certManager.enabled }}
+{{- end }}
+
+{{/* Has cert-manager write the webhook's CA into an object. */}}
+{{- define "tektite.injectCA" -}}
+{{- if .Values.webhook.certManager.enabled -}}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/tekton-pipelines-webhook
+{{- end -}}
+{{- end }}
