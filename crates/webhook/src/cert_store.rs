@@ -66,8 +66,10 @@ pub async fn current(
             let stored = stored.ok_or_else(|| StoreError::Absent(name.clone()))?;
             return Ok(usable(&stored, Layout::TLS, args, now)?);
         }
+        // An empty one comes with the chart.
         let found = stored
             .as_ref()
+            .filter(|stored| stored.data.as_ref().is_some_and(|data| !data.is_empty()))
             .map(|stored| usable(stored, Layout::OWN, args, now));
         let found = match found {
             Some(Err(error)) => {
