@@ -8,7 +8,15 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 /// What came instead of an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The API server or the way to it.
+    /// The API server says no.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// Why.
+        message: String,
+    },
+    /// The way to the API server.
     #[error(transparent)]
     Kube(Box<kube::Error>),
     /// Nothing came.
@@ -20,11 +28,20 @@ impl CallError {
     /// The HTTP status that the API server answered with, or 0.
     pub fn code(&self) -> u16 {
         match self {
-            Self::Kube(error) => match &**error {
-                kube::Error::Api(status) => status.code,
-                _ => 0,
+            Self::Refused { code, .. } => *code,
+            Self::Kube(_) | Self::Timeout => 0,
+        }
+    }
+}
+
+impl From<kube::Error> for CallError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused {
+                code: status.code,
+                message: status.message.clone(),
             },
-            Self::Timeout => 0,
+            error => Self::Kube(Box::new(error)),
         }
     }
 }
@@ -35,7 +52,7 @@ impl CallError {
 /// See [`CallError`].
 pub async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
     match tokio::time::timeout(LIMIT, call).await {
-        Ok(answer) => answer.map_err(|error| CallError::Kube(Box::new(error))),
+        Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Timeout),
     }
 }

@@ -9,7 +9,7 @@ use kube::{Api, Client, api::PostParams};
 use crate::{
     api::{CallError, call},
     args::{Args, CertKeeper},
-    certs::{Bundle, CertError, Layout},
+    certs::{Bundle, CertError, Layout, Previous},
 };
 
 /// How often the Secret is read again after another replica was faster.
@@ -41,7 +41,7 @@ pub enum StoreError {
 
 /// The certificate that is in force: the stored one, or, where that is missing, old or useless, a new
 /// one that is stored first. Of several replicas the fastest wins, and the others take its. Where the
-/// stored one is of no use, the new one vouches for the CA of `served`.
+/// stored one is of no use, the new one vouches for `before` as well.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -49,7 +49,7 @@ pub async fn current(
     client: &Client,
     args: &Args,
     now: Timestamp,
-    served: Option<&Bundle>,
+    before: Option<Previous>,
 ) -> Result<Bundle, StoreError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &args.system_namespace);
     let name = &args.secret_name;
@@ -83,7 +83,10 @@ pub async fn current(
                 Some(next) => next,
                 None => return Ok(found.clone()),
             },
-            _ => Bundle::make(&args.dns_names(), now, args.cert_life, found.as_ref().or(served))?,
+            _ => {
+                let previous = found.as_ref().map_or_else(|| before.clone(), Bundle::previous);
+                Bundle::make(&args.dns_names(), now, args.cert_life, previous)?
+            }
         };
         match write(&secrets, name, stored, &next).await {
             Ok(()) => return Ok(next),
@@ -189,7 +192,7 @@ mod tests {
             .map(|(status, body)| reply(status, body))
             .collect();
         let (client, answering) = scripted(script);
-        let bundle = current(&client, &args(more), now, served).await;
+        let bundle = current(&client, &args(more), now, served.and_then(Bundle::previous)).await;
         drop(client);
         (
             bundle,

@@ -10,7 +10,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
@@ -70,6 +70,23 @@ pub enum CertError {
     Time(Validity),
 }
 
+/// A CA that clients shall trust yet beside a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previous {
+    ca: String,
+    until: Timestamp,
+}
+
+impl Previous {
+    /// The first CA of `pem`, if there is one that can be trusted.
+    pub fn of(pem: &[u8], until: Timestamp) -> Option<Self> {
+        let ca = newest(std::str::from_utf8(pem).ok()?);
+        let first = CertificateDer::from_pem_slice(ca.as_bytes()).ok()?;
+        RootCertStore::empty().add(first).ok()?;
+        Some(Self { ca, until })
+    }
+}
+
 /// A certificate with its key and the CAs that clients shall trust.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bundle {
@@ -92,8 +109,8 @@ impl fmt::Debug for Bundle {
 
 impl Bundle {
     /// A new CA and a certificate for `names`, both valid for `life`: the CA's key is thrown away, so
-    /// nothing else is ever signed with it. Clients go on trusting the CA of `previous` until its
-    /// certificate ends, since replicas take up the new one at different moments.
+    /// nothing else is ever signed with it. Clients go on trusting `previous` for its time, since
+    /// replicas take up the new one at different moments.
     ///
     /// # Errors
     /// See [`CertError`].
@@ -101,7 +118,7 @@ impl Bundle {
         names: &[String],
         now: Timestamp,
         life: SignedDuration,
-        previous: Option<&Self>,
+        previous: Option<Previous>,
     ) -> Result<Self, CertError> {
         let from = now
             .saturating_sub(BACKDATED.min(life / 10))
@@ -129,14 +146,11 @@ impl Bundle {
         between(&mut server);
         let key = KeyPair::generate()?;
         let cert = server.signed_by(&key, &ca)?;
-        let previous = previous.filter(|previous| previous.validity.until > now);
-        let before = previous
-            .map(|previous| newest(&previous.ca))
-            .filter(|pem| !pem.is_empty());
+        let previous = previous.filter(|previous| previous.until > now);
         let made = Self {
             key: key.serialize_pem(),
-            previous_until: before.as_ref().and(previous).map(|it| it.validity.until),
-            ca: format!("{}{}", ca.as_ref().pem(), before.unwrap_or_default()),
+            previous_until: previous.as_ref().map(|previous| previous.until),
+            ca: ca.as_ref().pem() + &previous.map(|previous| previous.ca).unwrap_or_default(),
             validity: verify::validity(&[cert.der().clone()])?,
             chain: cert.pem(),
         };
@@ -225,6 +239,11 @@ impl Bundle {
         self.key == other.key && self.chain == other.chain
     }
 
+    /// What a successor has to vouch for: the CA, as long as somebody may serve the certificate.
+    pub fn previous(&self) -> Option<Previous> {
+        Previous::of(self.ca.as_bytes(), self.validity.until)
+    }
+
     /// When the certificate ends.
     pub const fn until(&self) -> Timestamp {
         self.validity.until
@@ -256,7 +275,9 @@ fn parse(pem: &str) -> Result<Vec<CertificateDer<'static>>, CertError> {
 
 /// The first certificate of a PEM text.
 fn newest(pem: &str) -> String {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
+    let pem = &pem[pem.find(BEGIN).unwrap_or_default()..];
     pem.find(END)
         .map(|end| format!("{}\n", &pem[..end + END.len()]))
         .unwrap_or_default()
@@ -277,7 +298,7 @@ mod tests {
     }
 
     fn make(now: Timestamp, previous: Option<&Bundle>) -> Bundle {
-        Bundle::make(&names(), now, LIFE, previous).unwrap()
+        Bundle::make(&names(), now, LIFE, previous.and_then(Bundle::previous)).unwrap()
     }
 
     #[test]
@@ -373,6 +394,17 @@ mod tests {
         );
         let late = make(day(301), Some(&first));
         assert_eq!(late.ca().matches("BEGIN CERTIFICATE").count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_ca_is_not_vouched_for() {
+        let ca = make(day(0), None).ca().to_owned();
+        let found = Previous::of(format!("# ours\n{ca}{ca}").as_bytes(), day(1));
+        assert_eq!(found, Some(Previous { ca, until: day(1) }));
+        let empty = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+        for none in ["", "x", empty] {
+            assert_eq!(Previous::of(none.as_bytes(), day(1)), None, "{none}");
+        }
     }
 
     #[test]

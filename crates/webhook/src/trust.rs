@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum_server::tls_rustls::RustlsConfig;
 use futures::{Stream, StreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
@@ -20,7 +20,7 @@ use crate::{
     args::{Args, CertKeeper},
     bundle::{self, BundleError, Slot, Target},
     cert_store::{self, StoreError},
-    certs::{Bundle, CertError},
+    certs::{Bundle, CertError, Previous},
     state::{Gate, State},
 };
 
@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 /// After this, every API server has heard of a new CA.
 const PROPAGATION: Duration = Duration::from_secs(10);
+/// How long the CA is trusted yet that was in force before there was a certificate of ours: whoever
+/// serves under it is on the way out.
+const HANDOVER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What may go wrong on the way; another try can help with all of it.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +51,20 @@ pub enum TrustError {
 /// The certificate to begin with, however long it takes.
 pub async fn first(client: &Client, args: &Args) -> Bundle {
     loop {
-        match cert_store::current(client, args, Timestamp::now(), None).await {
+        let now = Timestamp::now();
+        match cert_store::current(client, args, now, before(client, args, now).await).await {
             Ok(bundle) => return bundle,
             Err(error) => tracing::warn!(%error, "no certificate yet"),
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The CA that the API server trusts so far.
+async fn before(client: &Client, args: &Args, now: Timestamp) -> Option<Previous> {
+    let targets = bundle::targets(&args.admission_controller_name);
+    let slots = targets.first()?.look(client).await.ok()?;
+    Previous::of(slots.first()?.held(), now.saturating_add(HANDOVER).ok()?)
 }
 
 /// Keeps one listener's certificate.
@@ -133,7 +144,7 @@ impl Keeper {
         if !held {
             self.state.shut(Gate::Bundle);
         }
-        let current = cert_store::current(&self.client, &self.args, now, Some(&self.served)).await?;
+        let current = cert_store::current(&self.client, &self.args, now, self.served.previous()).await?;
         let mut ready = is_trusted(&current, &seen, now);
         if self.args.cert_keeper == CertKeeper::Webhook {
             for (target, seen) in self.targets.iter().zip(seen) {
@@ -195,7 +206,6 @@ mod tests {
     use crate::testing::{failure, reply, scripted};
     use clap::Parser as _;
     use http::{Response, StatusCode};
-    use jiff::SignedDuration;
     use k8s_openapi::ByteString;
     use kube::client::Body;
     use serde_json::{Value, json};
@@ -217,7 +227,13 @@ mod tests {
 
     fn made(at: i64, previous: Option<&Bundle>) -> Bundle {
         let life = SignedDuration::from_hours(300 * 24);
-        Bundle::make(&args(&[]).dns_names(), day(at), life, previous).unwrap()
+        Bundle::make(
+            &args(&[]).dns_names(),
+            day(at),
+            life,
+            previous.and_then(Bundle::previous),
+        )
+        .unwrap()
     }
 
     fn ok(body: &Value) -> Response<Body> {
@@ -307,6 +323,20 @@ mod tests {
             (0, true)
         );
         assert!(test.ready());
+    }
+
+    #[tokio::test]
+    async fn a_first_certificate_vouches_for_whoever_was_trusted_before() {
+        let before = made(0, None);
+        let mut configuration = configuration(before.ca());
+        for (held, count) in [(before.ca(), 2), ("", 1)] {
+            configuration["webhooks"][0]["clientConfig"]["caBundle"] = json!(ByteString(held.into()));
+            let empty = json!({"metadata": {"name": "webhook-certs", "resourceVersion": "1"}});
+            let (client, _asked) = scripted(vec![ok(&configuration), ok(&empty), ok(&empty)]);
+            let first = first(&client, &args(&[])).await;
+            assert_eq!(first.ca().matches("BEGIN CERTIFICATE").count(), count);
+            assert!(first.ca().ends_with(held));
+        }
     }
 
     #[tokio::test]

@@ -32,7 +32,13 @@ const NAME: &str = "w.ns.svc";
 
 fn bundle(previous: Option<&Bundle>) -> Bundle {
     let life = SignedDuration::from_hours(24);
-    Bundle::make(&[NAME.to_owned()], Timestamp::now(), life, previous).unwrap()
+    Bundle::make(
+        &[NAME.to_owned()],
+        Timestamp::now(),
+        life,
+        previous.and_then(Bundle::previous),
+    )
+    .unwrap()
 }
 
 struct Server {
