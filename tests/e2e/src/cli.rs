@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{bench, run};
+use crate::{bench, corpus, run};
 
 /// Runs the cases under tests/cases on a real cluster, and benchmarks beside bare Pods.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Run the cases (the default).
     Run(run::Options),
+    /// Run only the corpus of objects that admission refuses or lets pass.
+    Corpus(corpus::Options),
     /// Measure TaskRuns beside bare Pods.
     Bench(bench::Options),
 }
@@ -28,6 +30,7 @@ impl Arguments {
     pub(crate) async fn execute(self) -> Result<bool> {
         match self.command.unwrap_or(Command::Run(self.run)) {
             Command::Run(options) => Box::pin(run::run(options)).await,
+            Command::Corpus(options) => Box::pin(corpus::run(options)).await,
             Command::Bench(options) => Box::pin(bench::run(options)).await,
         }
     }

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams,
 };
+use kube::core::Request;
 use kube::discovery::{ApiCapabilities, Discovery, Scope};
 use kube::runtime::watcher::watch_object;
 use kube::{Client, Config};
@@ -295,6 +296,31 @@ impl Cluster {
         )?;
         let object: DynamicObject = serde_json::from_value(object.clone())?;
         value(call(api.create(&PostParams::default(), &object)).await?)
+    }
+
+    /// Creates an object with its JSON as it stands, be it one of its kind or not.
+    pub(crate) async fn create_raw(&self, object: &Value, namespace: &str) -> Result<Value> {
+        let request = Request::new(self.api_of(object, namespace)?.resource_url());
+        let request = request.create(&PostParams::default(), serde_json::to_vec(object)?)?;
+        call(self.client.request(request)).await
+    }
+
+    /// Puts an object, as it stands, in the place of the one of its name.
+    pub(crate) async fn replace_raw(&self, object: &Value, namespace: &str) -> Result<Value> {
+        let request = Request::new(self.api_of(object, namespace)?.resource_url());
+        let name = text(object, "/metadata/name");
+        let request = request.replace(name, &PostParams::default(), serde_json::to_vec(object)?)?;
+        call(self.client.request(request)).await
+    }
+
+    /// Merge-patches an object without storing what comes of it.
+    pub(crate) async fn try_merge(&self, target: &Target, merge: &Value, namespace: &str) -> Result<Value> {
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let api = self.target(target, namespace)?;
+        value(call(api.patch(&target.name, &params, &Patch::Merge(merge))).await?)
     }
 
     /// Reads an object; `None` when there is none.

@@ -92,6 +92,6 @@ fn the_header_comes_first() {
 #[test]
 fn every_case_in_the_repository_can_be_read() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases");
-    assert!(load(&cases, "").is_ok(), "{:#}", load(&cases, "").unwrap_err());
-    assert!(load(&cases, "no such case").is_err());
+    assert!(!load(&cases, "").unwrap().is_empty());
+    assert!(load(&cases, "no such case").unwrap().is_empty());
 }

@@ -106,7 +106,8 @@ impl Reporter {
 }
 
 impl Failure {
-    fn text(&self) -> String {
+    /// The differences, and what else there is to say.
+    pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         if let Some(error) = &self.error {
             let _ = writeln!(out, "{error:#}");
@@ -137,7 +138,8 @@ fn hang(text: &str) -> String {
     text.replace('\n', "\n             ")
 }
 
-fn indent(text: &str, by: &str) -> String {
+/// The text, further right.
+pub(crate) fn indent(text: &str, by: &str) -> String {
     text.lines()
         .map(|line| format!("{by}{line}").trim_end().to_owned())
         .collect::<Vec<_>>()

@@ -4,12 +4,14 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, stream};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::attempt;
+use crate::case::Case;
 use crate::cluster::Cluster;
+use crate::corpus;
 use crate::load;
 use crate::report::Reporter;
 
@@ -33,20 +35,35 @@ pub(crate) struct Options {
 /// Runs the cases; whether all passed.
 pub(crate) async fn run(options: Options) -> Result<bool> {
     let cases = load::load(&options.cases, &options.filter)?;
+    let entries = corpus::load(&options.cases, &options.filter)?;
+    ensure!(
+        !cases.is_empty() || !entries.is_empty(),
+        "no case found in {} (filter {:?})",
+        options.cases.display(),
+        options.filter
+    );
     let cluster = Cluster::connect().await?;
-    until_signal(&cluster, async {
+    let cases_pass = cases.is_empty() || run_cases(&cluster, &cases, &options).await?;
+    let manner = corpus::Manner {
+        jobs: options.jobs,
+        ..corpus::Manner::default()
+    };
+    let corpus_passes = entries.is_empty() || corpus::run_entries(&cluster, &entries, manner).await?;
+    Ok(cases_pass && corpus_passes)
+}
+
+async fn run_cases(cluster: &Cluster, cases: &[Case], options: &Options) -> Result<bool> {
+    until_signal(cluster, async {
         let mut reporter = Reporter::default();
         let one = async |case| {
             let start = Instant::now();
             (
                 case,
-                attempt::run(&cluster, case, options.keep).await,
+                attempt::run(cluster, case, options.keep).await,
                 start.elapsed(),
             )
         };
-        let mut outcomes = stream::iter(&cases)
-            .map(one)
-            .buffer_unordered(options.jobs.into());
+        let mut outcomes = stream::iter(cases).map(one).buffer_unordered(options.jobs.into());
         while let Some((case, outcome, took)) = outcomes.next().await {
             reporter.case(case, took, &outcome);
         }
