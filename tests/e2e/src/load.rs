@@ -13,7 +13,8 @@ use crate::matcher;
 /// The `apiVersion` and `kind` that the first document carries.
 const HEADER: (&str, &str) = ("tektite.dev/test", "Case");
 
-fn replace(value: &mut Value, word: &str, with: &str) {
+/// Puts a text in the place of a word, in all strings.
+pub(crate) fn replace(value: &mut Value, word: &str, with: &str) {
     match value {
         Value::String(text) if text.contains(word) => *text = text.replace(word, with),
         Value::Array(list) => list.iter_mut().for_each(|value| replace(value, word, with)),
@@ -24,7 +25,7 @@ fn replace(value: &mut Value, word: &str, with: &str) {
 
 impl Fill {
     /// Exactly `bytes` of the line, again and again.
-    fn text(&self) -> Result<String> {
+    pub(crate) fn text(&self) -> Result<String> {
         ensure!(
             self.line.is_ascii() && !self.line.is_empty(),
             "fill takes a line of ASCII"

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::case::{Need, text};
+use crate::case::{Fill, Need, text};
 use crate::load;
 
 /// The folders below the cases, and the kind of what is in them.
@@ -49,6 +49,8 @@ pub(crate) struct Document {
     flags: BTreeMap<String, String>,
     #[serde(default)]
     defaults: BTreeMap<String, String>,
+    #[serde(default)]
+    fill: BTreeMap<String, Fill>,
     /// Objects that are there before.
     #[serde(default)]
     pub(crate) given: Vec<Value>,
@@ -126,6 +128,17 @@ impl Document {
         Ok(objects)
     }
 
+    /// Puts the long texts in their places.
+    fn fill(&mut self) -> Result<()> {
+        for (word, fill) in &self.fill {
+            let with = fill.text()?;
+            let single = self.object.iter_mut().chain(&mut self.stored);
+            let all = single.chain(&mut self.objects).chain(&mut self.given);
+            all.for_each(|object| load::replace(object, word, &with));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<()> {
         ensure!(
             self.api_version == "tektite.dev/test",
@@ -199,11 +212,10 @@ pub(crate) fn parse(path: &str, file: &Path, yaml: &str) -> Result<Vec<Entry>> {
         } else {
             String::new()
         };
-        let document: Document =
-            serde_json::from_value(document).with_context(|| format!("in document {}", index + 1))?;
-        document
-            .check()
-            .with_context(|| format!("in document {}", index + 1))?;
+        let context = || format!("in document {}", index + 1);
+        let mut document: Document = serde_json::from_value(document).with_context(context)?;
+        document.fill().with_context(context)?;
+        document.check().with_context(context)?;
         ensure!(
             kind.is_some_and(|(_, kind)| *kind == document.kind),
             "the kind is not that of the folder"
