@@ -39,18 +39,62 @@ pub struct Judgement {
     pub errors: FieldErrors,
     /// What is legal and likely wrong.
     pub warnings: Vec<String>,
+    /// How the fields are called that are told about.
+    spelling: Spelling,
+}
+
+/// How fields are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Spelling {
+    /// As in v1.
+    #[default]
+    V1,
+    /// As in v1beta1, which the API server has converted.
+    V1beta1,
+}
+
+impl Spelling {
+    fn of(request: &Request) -> Self {
+        let sent = &request.request_kind;
+        if sent.version == "v1beta1" && matches!(sent.kind.as_str(), "Task" | "TaskRun") {
+            Self::V1beta1
+        } else {
+            Self::V1
+        }
+    }
+
+    /// `text` with the fields' names as their author knows them.
+    fn applied(self, text: String) -> String {
+        match self {
+            Self::V1 => text,
+            Self::V1beta1 => text
+                .replace("spec.stepSpecs", "spec.stepOverrides")
+                .replace("spec.sidecarSpecs", "spec.sidecarOverrides")
+                .replace("].computeResources", "].resources")
+                .replace("stepTemplate.computeResources", "stepTemplate.resources"),
+        }
+    }
 }
 
 impl Judgement {
+    /// About an object that nothing is known against.
+    pub fn of(object: Object) -> Self {
+        Self {
+            object: Some(object),
+            ..Self::default()
+        }
+    }
+
     /// The answer; a reader's words stand behind `reading`.
     pub fn into_verdict(self, reading: &str) -> Verdict {
         let Self {
             unreadable,
             errors,
             warnings,
+            spelling,
             ..
         } = self;
-        match (unreadable, errors.is_empty()) {
+        let verdict = match (unreadable, errors.is_empty()) {
             (None, true) => Verdict::Allow {
                 patch: None,
                 warnings,
@@ -62,6 +106,10 @@ impl Judgement {
             (Some(text), false) => Verdict::Deny(format!(
                 "{reading}: cannot decode incoming new object: {text}\n{errors}"
             )),
+        };
+        match verdict {
+            Verdict::Deny(text) => Verdict::Deny(spelling.applied(text)),
+            allowed @ Verdict::Allow { .. } => allowed,
         }
     }
 }
@@ -83,35 +131,34 @@ fn kind(request: &Request) -> Option<Kind> {
     }
 }
 
-/// Fills in a new object. A stored one stays as it is: what a TaskRun runs is immutable, and that rule
-/// is checked after this.
+/// Fills in a new object, and a Task or StepAction that is changed. The spec of a stored TaskRun stays
+/// as it is stored, byte by byte, but for what is asked of the run.
 pub fn default(request: &Request, config: &Config) -> Verdict {
     let Some(kind) = kind(request) else {
         return Verdict::allow();
     };
-    match request.operation {
-        Operation::Create if schema_speaks_first(kind, &request.object) => {}
-        Operation::Create => {
-            let changed = match kind {
-                Kind::TaskRun => change(&request.object, |run: &mut TaskRun| {
-                    defaults::drop_reserved_annotations(run);
-                    defaults::task_run(run, config);
-                }),
-                Kind::Task => change(&request.object, |task: &mut Task| {
-                    defaults::task_spec(&mut task.spec, config);
-                }),
-                Kind::StepAction => change(&request.object, defaults::step_action),
-            };
-            if let Some(changed) = changed {
-                let patch = (changed != request.object).then(|| json_patch::diff(&request.object, &changed));
-                return Verdict::Allow {
-                    patch,
-                    warnings: Vec::new(),
-                };
-            }
-        }
-        Operation::Update if kind == Kind::TaskRun && !same_but_requests(request) => {}
-        Operation::Update | Operation::Other => return Verdict::allow(),
+    let updates = request.operation == Operation::Update;
+    let unchanged = request.object.get("spec") == request.old_object.get("spec");
+    let changed = match kind {
+        _ if request.operation == Operation::Other || (updates && unchanged) => return Verdict::allow(),
+        Kind::TaskRun if updates && same_but_requests(request) => return Verdict::allow(),
+        Kind::TaskRun if updates => as_stored(request, config),
+        Kind::TaskRun if schema_speaks_first(&request.object) => None,
+        Kind::TaskRun => change(&request.object, |run: &mut TaskRun| {
+            defaults::drop_reserved_annotations(run);
+            defaults::task_run(run, config);
+        }),
+        Kind::Task => change(&request.object, |task: &mut Task| {
+            defaults::task_spec(&mut task.spec, config);
+        }),
+        Kind::StepAction => change(&request.object, defaults::step_action),
+    };
+    if let Some(changed) = changed {
+        let patch = (changed != request.object).then(|| json_patch::diff(&request.object, &changed));
+        return Verdict::Allow {
+            patch,
+            warnings: Vec::new(),
+        };
     }
     match judge(request, config).into_verdict("mutation failed") {
         Verdict::Allow { .. } => Verdict::allow(),
@@ -119,15 +166,40 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
     }
 }
 
+/// A stored run sent again in other words (`90s` for `1m30s`, without what was filled in), as it is
+/// stored; nothing where it changes.
+fn as_stored(request: &Request, config: &Config) -> Option<Value> {
+    let new: Reading<TaskRun> = decode::read(&request.object);
+    let old: Reading<TaskRun> = decode::read(&request.old_object);
+    if !new.is_clean() || !validate::is_request_only(&new.object, &old.object, config) {
+        return None;
+    }
+    let mut changed = request.object.clone();
+    changed["spec"] = request.old_object.get("spec")?.clone();
+    for field in ["status", "statusMessage"] {
+        let asked = request
+            .object
+            .pointer(&format!("/spec/{field}"))
+            .cloned()
+            .unwrap_or_default();
+        let spec = changed["spec"].as_object_mut()?;
+        if asked.is_null() {
+            spec.remove(field);
+        } else {
+            spec.insert(field.to_owned(), asked);
+        }
+    }
+    Some(changed)
+}
+
 /// Whether the schema itself would refuse the object, between the mutating and the validating call:
 /// then its terse text would be all that a user sees, so the whole truth is told before.
-fn schema_speaks_first(kind: Kind, object: &Value) -> bool {
+fn schema_speaks_first(object: &Value) -> bool {
     let at = |field: &str| object.pointer(field).filter(|value| !value.is_null());
     let word = at("/spec/status").and_then(Value::as_str).unwrap_or_default();
-    kind == Kind::TaskRun
-        && (at("/spec/taskRef").is_some() == at("/spec/taskSpec").is_some()
-            || at("/spec/retries").and_then(Value::as_i64).unwrap_or_default() < 0
-            || !matches!(word, "" | "TaskRunCancelled" | "TaskRunPending"))
+    at("/spec/taskRef").is_some() == at("/spec/taskSpec").is_some()
+        || at("/spec/retries").and_then(Value::as_i64).unwrap_or_default() < 0
+        || !matches!(word, "" | "TaskRunCancelled" | "TaskRunPending")
 }
 
 /// The object in the form that is stored, with a change made to it; nothing where it does not fit its
@@ -171,6 +243,13 @@ fn same_but_requests(request: &Request) -> bool {
 
 /// Looks at an object by itself.
 pub fn judge(request: &Request, config: &Config) -> Judgement {
+    Judgement {
+        spelling: Spelling::of(request),
+        ..judge_as_v1(request, config)
+    }
+}
+
+fn judge_as_v1(request: &Request, config: &Config) -> Judgement {
     let Some(kind) = kind(request) else {
         return Judgement::default();
     };
@@ -240,9 +319,9 @@ fn looked_at<T: DeserializeOwned + Default>(
     if reading.is_clean() {
         return Judgement {
             object: Some(object),
-            unreadable: None,
             errors,
             warnings,
+            ..Judgement::default()
         };
     }
     // What could not be read was left out; that it is missing is no news.
@@ -253,6 +332,7 @@ fn looked_at<T: DeserializeOwned + Default>(
         unreadable: Some(unknown::report(&reading.misfits, &reading.unknown)),
         errors,
         warnings,
+        spelling: Spelling::V1,
     }
 }
 

@@ -3,6 +3,8 @@
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 
+use crate::references::Mode;
+
 /// Defaults TaskRuns, Tasks and StepActions, and refuses bad ones.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tektite-webhook", version)]
@@ -46,6 +48,10 @@ pub struct Args {
         default_value = "webhook.pipeline.tekton.dev"
     )]
     pub admission_controller_name: String,
+
+    /// What is done about an object that contradicts the Task or StepAction that it names.
+    #[arg(long, env = "REFERENCES", default_value = "reject")]
+    pub references: Mode,
 
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", default_value = "text")]

@@ -5,6 +5,7 @@
 //!                                        └──→ convert (core: convert) ─────────→ answer
 //! Secret* ─→ certs ─→ trust* ─→ TLS listener*, and caBundle of the configurations*
 //! ConfigMaps* ─→ settings in force
+//! Tasks*, StepActions* ─→ known ─→ references* (core: validate::pair) ─→ admit's judgement
 //! ```
 //!
 //! Only modules marked * do I/O.
@@ -19,10 +20,12 @@ pub mod cert_store;
 pub mod certs;
 pub mod config_watch;
 pub mod convert;
+pub mod known;
 pub mod limits;
 pub mod listen;
 pub mod logging;
 pub mod metrics;
+pub mod references;
 pub mod review;
 pub mod router;
 pub mod run;

@@ -19,6 +19,8 @@ pub struct Request {
     pub uid: String,
     /// What kind of object.
     pub kind: GroupVersionKind,
+    /// What was sent, where the API server has converted it for this review.
+    pub request_kind: GroupVersionKind,
     /// What is done to it.
     pub operation: Operation,
     /// Its name; empty where the API server still has to make one.

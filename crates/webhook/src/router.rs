@@ -43,9 +43,21 @@ async fn resource_validation(
     Shared(state): Shared<Arc<State>>,
     Bounded(body): Bounded<MAX_BODY>,
 ) -> Response {
-    judge(&state, &body, |request, config| {
-        admit::judge(request, config).into_verdict("decoding request failed")
-    })
+    let config = state.config.load_full();
+    let looked_at = question(&body).and_then(|request| {
+        let judgement = guarded(|| admit::judge(&request, &config))?;
+        Ok((request, judgement))
+    });
+    let (request, mut judgement) = match looked_at {
+        Ok(looked_at) => looked_at,
+        Err(answer) => return *answer,
+    };
+    if let Some(references) = &state.references {
+        references
+            .follow(&mut judgement, &request.namespace, &config)
+            .await;
+    }
+    answer(&request, judgement.into_verdict("decoding request failed"))
 }
 
 async fn config_validation(Shared(state): Shared<Arc<State>>, Bounded(body): Bounded<MAX_BODY>) -> Response {
@@ -64,32 +76,38 @@ async fn resource_conversion(Bounded(body): Bounded<MAX_CONVERSION>) -> Response
     }
 }
 
-/// A panic costs its own request and no other.
 fn judge(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Verdict) -> Response {
-    catch_unwind(AssertUnwindSafe(|| decide(state, body, admit))).unwrap_or_else(|_| {
+    let judged = question(body).and_then(|request| {
+        let verdict = guarded(|| admit(&request, &state.config.load()))?;
+        Ok(answer(&request, verdict))
+    });
+    judged.unwrap_or_else(|answer| *answer)
+}
+
+/// A panic costs its own request and no other.
+fn guarded<T>(judge: impl FnOnce() -> T) -> Result<T, Box<Response>> {
+    catch_unwind(AssertUnwindSafe(judge)).map_err(|_| {
         tracing::error!("judging an object panicked");
-        (StatusCode::INTERNAL_SERVER_ERROR, "judging the object failed").into_response()
+        Box::new((StatusCode::INTERNAL_SERVER_ERROR, "judging the object failed").into_response())
     })
 }
 
-fn decide(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Verdict) -> Response {
-    let (request, verdict) = match read(body) {
-        Ok(request) => {
-            let verdict = admit(&request, &state.config.load());
-            (request, verdict)
-        }
-        Err(Unread { uid, message }) if uid.is_empty() => {
-            return (StatusCode::BAD_REQUEST, message).into_response();
+/// What is asked; or the answer, where nobody can say.
+fn question(body: &[u8]) -> Result<Request, Box<Response>> {
+    read(body).map_err(|Unread { uid, message }| {
+        if uid.is_empty() {
+            return Box::new((StatusCode::BAD_REQUEST, message).into_response());
         }
         // Who asks can be told what is wrong.
-        Err(Unread { uid, message }) => {
-            let request = Request {
-                uid,
-                ..Request::default()
-            };
-            (request, Verdict::Deny(message))
-        }
-    };
+        let request = Request {
+            uid,
+            ..Request::default()
+        };
+        Box::new(answer(&request, Verdict::Deny(message)))
+    })
+}
+
+fn answer(request: &Request, verdict: Verdict) -> Response {
     let mut judged = Judged {
         kind: kind(&request.kind.kind),
         operation: operation(request.operation),

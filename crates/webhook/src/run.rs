@@ -11,8 +11,11 @@ use crate::{
     args::Args,
     certs::CertError,
     config_watch,
+    known::Known,
     limits::Limits,
-    listen, router,
+    listen,
+    references::{Mode, References},
+    router,
     state::{Gate, State},
     trust::{self, Keeper},
 };
@@ -51,7 +54,12 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> RunError {
 /// See [`RunError`].
 pub async fn run(args: Args) -> Result<(), RunError> {
     let client = Client::try_default().await.map_err(Box::new)?;
-    let state = Arc::new(State::new(args.system_namespace.clone()));
+    let known: Arc<Known> = Arc::default();
+    let references = References::new(client.clone(), Arc::clone(&known), args.references);
+    let state = Arc::new(State::new(args.system_namespace.clone(), references));
+    if args.references != Mode::Ignore {
+        tokio::spawn(known.follow(client.clone()));
+    }
     let mut term = signal(SignalKind::terminate()).map_err(io("listen for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("listen for SIGINT"))?;
     let port = |port: u16| listen::bind(listen::everywhere(port)).map_err(io("listen"));

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use tektite_core::config::Config;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, references::References};
 
 /// One thing that has to happen before the API server may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct State {
     pub config: ArcSwap<Config>,
     /// The namespace that they lie in.
     pub namespace: String,
+    /// Who looks at what objects refer to; nobody in tests of other things.
+    pub references: Option<References>,
     /// What is counted.
     pub metrics: Metrics,
     /// What prints it.
@@ -56,6 +58,7 @@ impl Default for State {
         Self {
             config: ArcSwap::default(),
             namespace: String::new(),
+            references: None,
             metrics: Metrics::register(&mut registry),
             registry,
             shut: Mutex::new(vec![
@@ -70,9 +73,10 @@ impl Default for State {
 
 impl State {
     /// For a program whose settings lie in `namespace`.
-    pub fn new(namespace: String) -> Self {
+    pub fn new(namespace: String, references: References) -> Self {
         Self {
             namespace,
+            references: Some(references),
             ..Self::default()
         }
     }

@@ -83,7 +83,7 @@ pub fn task_run(run: &TaskRun, old: Option<&TaskRun>, config: &Config) -> Result
     if let Some(old) = old {
         update::task_run(&mut rules, run, old);
         // What is stored has been judged, by the rules of that day: it can be cancelled under new ones.
-        if update::is_request_only(run, old) {
+        if update::is_request_only(run, old, config) {
             task_run::status(&mut rules, run);
             return rules.errors.into_result();
         }
@@ -92,6 +92,11 @@ pub fn task_run(run: &TaskRun, old: Option<&TaskRun>, config: &Config) -> Result
     defaults::task_run(&mut run, config);
     task_run::spec(&mut rules, &run);
     rules.errors.into_result()
+}
+
+/// Whether an update asks for nothing but to cancel, to hold or to go on.
+pub fn is_request_only(run: &TaskRun, old: &TaskRun, config: &Config) -> bool {
+    update::is_request_only(run, old, config)
 }
 
 /// Checks a Task, stored or fetched.

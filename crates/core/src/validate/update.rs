@@ -3,7 +3,7 @@
 use tektite_api::{TaskRun, TaskRunSpec};
 
 use super::Rules;
-use crate::{defaults, field_error::FieldError};
+use crate::{config::Config, defaults, field_error::FieldError};
 
 pub(super) fn task_run(rules: &mut Rules<'_>, run: &TaskRun, old: &TaskRun) {
     if run.spec.managed_by != old.spec.managed_by {
@@ -12,44 +12,48 @@ pub(super) fn task_run(rules: &mut Rules<'_>, run: &TaskRun, old: &TaskRun) {
                 .with_note("spec.managedBy: which controller runs a TaskRun is decided when it is created"),
         );
     }
-    let mut new = run.spec.clone();
-    new.managed_by.clone_from(&old.spec.managed_by);
+    let mut run = run.clone();
+    run.spec.managed_by.clone_from(&old.spec.managed_by);
+    let changed = || changed_fields(&run.spec, &old.spec);
     if old.is_done() {
-        let mut defaulted = old.clone();
-        defaults::task_run(&mut defaulted, rules.config);
-        if !same(&new, &old.spec) && !same(&new, &defaulted.spec) {
-            let changed = changed_fields(&new, &old.spec);
-            rules.push(
-                FieldError::invalid("Once the TaskRun is complete, no updates are allowed", "spec")
-                    .with_note(format!(
-                        "changed here: {changed}; create a new TaskRun instead, this one has run"
-                    )),
+        let asks = run.spec.status != old.spec.status || run.spec.status_message != old.spec.status_message;
+        if asks || !is_request_only(&run, old, rules.config) {
+            let note = format!(
+                "changed here: {}; create a new TaskRun instead, this one has run",
+                changed()
             );
+            let message = "Once the TaskRun is complete, no updates are allowed";
+            rules.push(FieldError::invalid(message, "spec").with_note(note));
         }
-        return;
-    }
-    new.status = old.spec.status.clone();
-    new.status_message.clone_from(&old.spec.status_message);
-    if !same(&new, &old.spec) {
-        let changed = changed_fields(&new, &old.spec);
-        rules.push(
-            FieldError::invalid(
-                "Once the TaskRun has started, only status and statusMessage updates are allowed",
-                "spec",
-            )
-            .with_note(format!(
-                "changed here: {changed}; create a new TaskRun for other values"
-            )),
+    } else if !is_request_only(&run, old, rules.config) {
+        let note = format!(
+            "changed here: {}; create a new TaskRun for other values",
+            changed()
         );
+        let message = "Once the TaskRun has started, only status and statusMessage updates are allowed";
+        rules.push(FieldError::invalid(message, "spec").with_note(note));
     }
 }
 
-/// Whether nothing changes but what is asked of the run.
-pub(super) fn is_request_only(run: &TaskRun, old: &TaskRun) -> bool {
-    let mut new = run.spec.clone();
-    new.status = old.spec.status.clone();
-    new.status_message.clone_from(&old.spec.status_message);
-    same(&new, &old.spec)
+/// Whether nothing changes but what is asked of the run. What is left out counts as what is filled in
+/// there: the file that a run was made from can be sent again.
+pub(super) fn is_request_only(run: &TaskRun, old: &TaskRun, config: &Config) -> bool {
+    let with_olds_requests = |run: &TaskRun| {
+        let mut spec = run.spec.clone();
+        spec.status = old.spec.status.clone();
+        spec.status_message.clone_from(&old.spec.status_message);
+        spec
+    };
+    if same(&with_olds_requests(run), &old.spec) {
+        return true;
+    }
+    let defaulted = |run: &TaskRun| {
+        let mut run = run.clone();
+        defaults::task_run(&mut run, config);
+        run
+    };
+    let new = with_olds_requests(&defaulted(run));
+    same(&new, &old.spec) || same(&new, &defaulted(old).spec)
 }
 
 /// Whether two specs mean the same: `1000m` is `1`, and an empty list is none.

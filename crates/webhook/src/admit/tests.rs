@@ -150,6 +150,31 @@ fn a_stored_object_is_never_changed() {
 }
 
 #[test]
+fn a_stored_run_sent_again_stays_as_it_is_stored() {
+    let file = json!({"metadata": {"name": "r"}, "spec": {"taskRef": {"name": "t"}, "timeout": "90s", "podTemplate": null,
+        "params": [{"name": "n", "value": 5}]}});
+    let stored = defaulted("TaskRun", file.clone());
+    let mut asked = file.clone();
+    asked["spec"]["status"] = json!("TaskRunCancelled");
+    for (new, status) in [(file, Value::Null), (asked, json!("TaskRunCancelled"))] {
+        let update = request("TaskRun", Operation::Update, new.clone(), stored.clone());
+        let Verdict::Allow {
+            patch: Some(patch), ..
+        } = default(&update, &Config::default())
+        else {
+            panic!("{new}")
+        };
+        let mut sent = new;
+        json_patch::patch(&mut sent, &patch).unwrap();
+        let mut expected = stored["spec"].clone();
+        if !status.is_null() {
+            expected["status"] = status;
+        }
+        assert_eq!(sent["spec"], expected);
+    }
+}
+
+#[test]
 fn a_stored_run_can_be_labelled_and_cancelled_whatever_it_is() {
     let run = |status: &str, label: &str| {
         json!({"metadata": {"name": "r", "labels": {"a": label}},
@@ -223,6 +248,26 @@ fn refusals_begin_with_the_known_texts() {
             "{message}"
         );
     }
+}
+
+#[test]
+fn who_writes_v1beta1_reads_its_names() {
+    let object = json!({"metadata": {"name": "r"}, "spec": {"stepSpecs": [{}],
+        "taskSpec": {"steps": [{"image": "i", "computeResources": {"limits": {"cpus": "1"}}}]}}});
+    let mut request = request("TaskRun", Operation::Create, object, Value::Null);
+    request.request_kind = GroupVersionKind {
+        version: "v1beta1".into(),
+        ..request.kind.clone()
+    };
+    let message = denied(judge(&request, &Config::default()).into_verdict(""));
+    assert!(
+        message.contains("missing field(s): spec.stepOverrides[0].name"),
+        "{message}"
+    );
+    assert!(
+        message.contains("spec.taskSpec.steps[0].resources.limits[cpus]"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::core_types::core_list;
 use super::schema::{object, open_object, resource, string, strings};
-use super::{Crd, Version, container, param};
+use super::{Conversion, Crd, Version, container, param};
 
 pub(super) fn crd() -> Crd {
     Crd {
@@ -19,6 +19,7 @@ pub(super) fn crd() -> Crd {
             version("v1", false),
             version("v1alpha1", false),
         ],
+        conversion: Conversion::None,
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::core_types::volumes;
 use super::schema::{object, open_object, resource, string};
-use super::{Crd, Version, container, param, workspace};
+use super::{Conversion, Crd, Version, container, param, workspace};
 
 pub(super) fn crd() -> Crd {
     Crd {
@@ -12,17 +12,38 @@ pub(super) fn crd() -> Crd {
         singular: "task",
         plural: "tasks",
         short_names: &[],
-        versions: vec![Version {
-            name: "v1",
-            stored: true,
-            schema: resource(
-                "A list of steps that run one after another in one Pod, with the parameters, \
+        versions: vec![
+            Version {
+                name: "v1",
+                stored: true,
+                schema: resource(
+                    "A list of steps that run one after another in one Pod, with the parameters, \
                  workspaces and results they work with. A TaskRun runs it.",
-                &task_spec("What the Task takes, does and yields."),
-                &open_object("Not written by Tektite."),
+                    &task_spec("What the Task takes, does and yields."),
+                    &open_object("Not written by Tektite."),
+                ),
+                columns: Vec::new(),
+            },
+            v1beta1(
+                "A list of steps that run one after another in one Pod, in an older spelling.",
+                Vec::new(),
             ),
-            columns: Vec::new(),
-        }],
+        ],
+        conversion: Conversion::Webhook,
+    }
+}
+
+/// The older version of a kind: what it says is converted, and then judged as v1.
+pub(super) fn v1beta1(description: &str, columns: Vec<Value>) -> Version {
+    Version {
+        name: "v1beta1",
+        stored: false,
+        schema: resource(
+            description,
+            &open_object("As in v1, but for the names of some fields."),
+            &open_object("As in v1, but for the names of some fields."),
+        ),
+        columns,
     }
 }
 

@@ -8,8 +8,8 @@ use super::param::params;
 use super::pod_template::pod_template;
 use super::schema::{column, integer, list, object, resource, string, strings};
 use super::status::task_run_status;
-use super::task::task_spec;
-use super::{Crd, Version, rules, workspace};
+use super::task::{task_spec, v1beta1};
+use super::{Conversion, Crd, Version, rules, workspace};
 
 pub(super) fn crd() -> Crd {
     Crd {
@@ -17,16 +17,20 @@ pub(super) fn crd() -> Crd {
         singular: "taskrun",
         plural: "taskruns",
         short_names: &["tr", "trs"],
-        versions: vec![Version {
-            name: "v1",
-            stored: true,
-            schema: resource(
-                "One run of a Task, named or written inline, with its values and volumes.",
-                &spec(),
-                &task_run_status(),
-            ),
-            columns: columns(),
-        }],
+        versions: vec![
+            Version {
+                name: "v1",
+                stored: true,
+                schema: resource(
+                    "One run of a Task, named or written inline, with its values and volumes.",
+                    &spec(),
+                    &task_run_status(),
+                ),
+                columns: columns(),
+            },
+            v1beta1("One run of a Task, in an older spelling.", columns()),
+        ],
+        conversion: Conversion::Webhook,
     }
 }
 

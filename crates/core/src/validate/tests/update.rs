@@ -44,6 +44,10 @@ fn r3_a_run_that_is_done_is_fixed() {
             text,
         ),
         (json!({"taskRef": {"name": "t"}, "retries": 1}), text),
+        (
+            json!({"taskRef": {"name": "t"}, "status": "TaskRunCancelled", "statusMessage": "x"}),
+            text,
+        ),
         (old.clone(), ""),
         // What the defaults of today explain.
         (
@@ -70,6 +74,8 @@ fn r4_a_run_that_is_stored_can_be_cancelled_and_held_only() {
             with("computeResources", json!({"limits": {"cpu": 1}, "requests": {}})),
             "",
         ),
+        (with("timeout", json!("60m")), ""),
+        (with("taskRef", json!({"name": "t", "kind": "Task"})), ""),
         (with("computeResources", json!({"limits": {"cpu": 2}})), STARTED),
         (with("params", json!([{"name": "a", "value": "b"}])), STARTED),
         (with("timeout", json!("5m")), STARTED),
