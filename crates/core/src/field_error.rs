@@ -109,6 +109,28 @@ impl FieldError {
     }
 }
 
+impl FieldError {
+    /// The fields that it is about, as tools know them.
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// The explanations.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.message, self.paths.join(", "))?;
+        if !self.details.is_empty() {
+            write!(f, "\n{}", self.details)?;
+        }
+        Ok(())
+    }
+}
+
 /// All rules that an object breaks, in the order and form that tools match on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors(Vec<FieldError>);
@@ -147,6 +169,13 @@ impl FieldErrors {
         self.0.is_empty()
     }
 
+    /// All of them, in the order in which they are told.
+    pub fn sorted(&self) -> Vec<&FieldError> {
+        let mut sorted: Vec<&FieldError> = self.0.iter().collect();
+        sorted.sort_by(|a, b| (a.origin, &a.message, &a.details).cmp(&(b.origin, &b.message, &b.details)));
+        sorted
+    }
+
     /// Leaves out what is about one of `paths` or about nothing but them.
     pub fn without_paths(&mut self, paths: &[String]) {
         self.0.retain(|error| {
@@ -179,16 +208,12 @@ impl From<FieldError> for FieldErrors {
 
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sorted: Vec<&FieldError> = self.0.iter().collect();
-        sorted.sort_by(|a, b| (a.origin, &a.message, &a.details).cmp(&(b.origin, &b.message, &b.details)));
+        let sorted = self.sorted();
         for (index, error) in sorted.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}: {}", error.message, error.paths.join(", "))?;
-            if !error.details.is_empty() {
-                write!(f, "\n{}", error.details)?;
-            }
+            write!(f, "{error}")?;
         }
         let mut told: Vec<&String> = Vec::new();
         for note in sorted.iter().flat_map(|error| &error.notes) {

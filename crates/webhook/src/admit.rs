@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tektite_api::{
     StepAction, Task, TaskRun,
-    decode::{self, Reading},
+    decode::{self, Misfit, Reading, Unknown},
 };
 use tektite_core::{
     config::{Config, Source},
@@ -33,8 +33,10 @@ pub enum Object {
 pub struct Judgement {
     /// The object, where it could be read and its references shall be followed.
     pub object: Option<Object>,
-    /// What no reader understands, in words.
-    unreadable: Option<String>,
+    /// Values that are not of their field's type.
+    pub misfits: Vec<Misfit>,
+    /// Fields that nobody knows.
+    pub unknown: Vec<Unknown>,
     /// The rules that it breaks.
     pub errors: FieldErrors,
     /// What is legal and likely wrong.
@@ -88,12 +90,15 @@ impl Judgement {
     /// The answer; a reader's words stand behind `reading`.
     pub fn into_verdict(self, reading: &str) -> Verdict {
         let Self {
-            unreadable,
+            misfits,
+            unknown,
             errors,
             warnings,
             spelling,
             ..
         } = self;
+        let readable = misfits.is_empty() && unknown.is_empty();
+        let unreadable = (!readable).then(|| unknown::report(&misfits, &unknown));
         let verdict = match (unreadable, errors.is_empty()) {
             (None, true) => Verdict::Allow {
                 patch: None,
@@ -329,7 +334,8 @@ fn looked_at<T: DeserializeOwned + Default>(
     errors.without_paths(&gone);
     Judgement {
         object: None,
-        unreadable: Some(unknown::report(&reading.misfits, &reading.unknown)),
+        misfits: reading.misfits,
+        unknown: reading.unknown,
         errors,
         warnings,
         spelling: Spelling::V1,

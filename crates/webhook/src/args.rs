@@ -1,9 +1,9 @@
 //! What can be set from outside. No I/O.
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use crate::references::Mode;
+use crate::{lint::LintArgs, references::Mode};
 
 /// Defaults TaskRuns, Tasks and StepActions, and refuses bad ones.
 #[derive(Clone, Debug, Parser)]
@@ -56,6 +56,17 @@ pub struct Args {
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does beside serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Check YAML or JSON files without a cluster.
+    Lint(LintArgs),
 }
 
 /// Who keeps the certificate.

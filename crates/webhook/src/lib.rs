@@ -22,6 +22,7 @@ pub mod config_watch;
 pub mod convert;
 pub mod known;
 pub mod limits;
+pub mod lint;
 pub mod listen;
 pub mod logging;
 pub mod metrics;

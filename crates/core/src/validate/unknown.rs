@@ -12,17 +12,21 @@ pub fn report(misfits: &[Misfit], unknown: &[Unknown]) -> String {
         (None, Some(misfit)) => format!("json: {misfit}"),
         (None, None) => String::new(),
     };
-    let unknown = unknown.iter().map(|unknown| {
-        let known = unknown.known.iter().copied();
-        format!(
-            "\n- {}: there is no such field, given {}; {}",
-            unknown.path,
-            unknown.value,
-            text::suggestion(&unknown.field, known, "fields here")
-        )
-    });
+    let unknown = unknown
+        .iter()
+        .map(|unknown| format!("\n- {}: {}", unknown.path, no_such_field(unknown)));
     let misfits = misfits.iter().map(|misfit| format!("\n- {misfit}"));
     first + &unknown.chain(misfits).collect::<String>()
+}
+
+/// What is wrong with a field that nobody knows, and what may have been meant.
+pub fn no_such_field(unknown: &Unknown) -> String {
+    let known = unknown.known.iter().copied();
+    format!(
+        "there is no such field, given {}; {}",
+        unknown.value,
+        text::suggestion(&unknown.field, known, "fields here")
+    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,76 @@
+use super::*;
+
+fn findings(text: &str) -> Vec<(usize, Severity, String)> {
+    let documents: Vec<Document> = document::split("f.yaml", text)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    judge(&documents)
+        .into_iter()
+        .map(|finding| (finding.line, finding.severity, finding.message))
+        .collect()
+}
+
+#[test]
+fn an_object_is_judged_with_the_lines_of_its_fields() {
+    let text = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata:\n  name: t\nspec:\n  steps:\n    - name: a\n      imagee: i\n      script: echo $(params.x)\n";
+    let found = findings(text);
+    let errors: Vec<_> = found
+        .iter()
+        .filter(|(_, severity, _)| *severity == Severity::Error)
+        .collect();
+    assert_eq!(errors[0].0, 8);
+    assert!(errors[0].2.ends_with("did you mean \"image\"?"), "{errors:?}");
+    assert!(
+        errors
+            .iter()
+            .any(|(line, _, message)| *line == 9 && message.starts_with("non-existent variable")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn files_are_looked_at_together() {
+    let text = "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata:\n  generateName: r-\nspec:\n  taskRef: {name: t}\n---\n\
+        apiVersion: tekton.dev/v1beta1\nkind: Task\nmetadata: {name: t}\nspec:\n  params: [{name: p}]\n  steps: [{image: i, command: [c], resources: {limits: {cpu: 1}}}]\n";
+    let found = findings(text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].2.contains("missing values for these params"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn settings_among_the_files_are_in_force() {
+    let run = "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: r}\nspec:\n  debug: {breakpoints: {onFailure: enabled}}\n  taskRef: {name: t}\n";
+    let flags = "---\nkind: ConfigMap\nmetadata: {name: feature-flags}\ndata: {enable-api-fields: alpha}\n";
+    assert_eq!(findings(run).len(), 1);
+    assert_eq!(findings(&format!("{run}{flags}")), []);
+    let bad = flags.replace("alpha", "gamma");
+    assert!(findings(&bad)[0].2.starts_with("invalid value for feature flag"));
+}
+
+#[test]
+fn findings_are_printed_for_people_and_for_programs() {
+    let finding = Finding {
+        file: "f.yaml".into(),
+        line: 3,
+        object: "Task \"t\"".into(),
+        severity: Severity::Error,
+        message: "missing field(s): spec.steps".into(),
+        notes: vec!["a note".into()],
+    };
+    let printed = |output| {
+        let mut out = Vec::new();
+        print(std::slice::from_ref(&finding), output, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(
+        printed(Output::Text),
+        "f.yaml:3: error: Task \"t\": missing field(s): spec.steps\n    a note\n"
+    );
+    let tree: Value = serde_json::from_str(&printed(Output::Json)).unwrap();
+    assert_eq!(tree[0]["severity"], "error");
+    assert_eq!(tree[0]["line"], 3);
+}
