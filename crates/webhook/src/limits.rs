@@ -27,9 +27,11 @@ pub struct Limits {
     pub running: usize,
     /// How many more may wait for that; beyond, the API server is told to come again.
     pub waiting: usize,
-    /// How many bytes of bodies are in memory. What is made of them is not counted: judging does not
-    /// wait for anything, so there are never more of these than threads.
+    /// How many bytes of bodies are in memory; a request waits until there is room for its.
     pub bytes: usize,
+    /// How many of them are judged at the same time: what is made of a body takes up to sixty times as
+    /// much as the body.
+    pub judged: usize,
 }
 
 impl Default for Limits {
@@ -39,7 +41,8 @@ impl Default for Limits {
             request: Duration::from_secs(10),
             running: 64,
             waiting: 256,
-            bytes: 64 * 1024 * 1024,
+            bytes: 32 * 1024 * 1024,
+            judged: 1024 * 1024,
         }
     }
 }
@@ -71,7 +74,7 @@ pub fn guard(routes: Router, limits: Limits, metrics: Metrics) -> Router {
         time: limits.request,
         places: Arc::new(Semaphore::new(limits.running + limits.waiting)),
         running: Arc::new(Semaphore::new(limits.running)),
-        budget: Budget(Arc::new(Semaphore::new(limits.bytes))),
+        budget: Budget::new(limits.bytes, limits.judged),
         metrics,
     };
     routes.layer(middleware::from_fn_with_state(guard, pass))
@@ -98,7 +101,12 @@ async fn pass(Shared(guard): Shared<Guard>, mut request: Request, next: Next) ->
     let judged = judged.unwrap_or(Judged {
         kind: "unknown",
         operation: "unknown",
-        outcome: "error",
+        // A conversion is no question of yes or no.
+        outcome: if response.status().is_success() {
+            "answered"
+        } else {
+            "error"
+        },
     });
     let labels = ReviewLabels {
         kind: judged.kind,
@@ -112,10 +120,15 @@ async fn pass(Shared(guard): Shared<Guard>, mut request: Request, next: Next) ->
 
 /// Clients may ask for any path; metrics have few.
 fn path(path: &str) -> &'static str {
-    ["/defaulting", "/resource-validation", "/config-validation"]
-        .into_iter()
-        .find(|known| *known == path)
-        .unwrap_or("other")
+    [
+        "/defaulting",
+        "/resource-validation",
+        "/config-validation",
+        "/resource-conversion",
+    ]
+    .into_iter()
+    .find(|known| *known == path)
+    .unwrap_or("other")
 }
 
 /// A request that is under way, until dropped: clients hang up, too.
@@ -163,7 +176,7 @@ mod tests {
     fn reading() -> Router {
         Router::new().route(
             "/",
-            post(async |Bounded(body): Bounded<{ crate::body::MAX_BODY }>| body.len().to_string()),
+            post(async |Bounded { bytes, .. }: Bounded<MAX_BODY>| bytes.len().to_string()),
         )
     }
 
@@ -219,6 +232,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_large_is_judged_alone() {
+        let gate = Arc::new(Semaphore::new(0));
+        let judged = Arc::new(std::sync::Mutex::new((Vec::new(), Vec::new())));
+        let handler = {
+            let (gate, judged) = (Arc::clone(&gate), Arc::clone(&judged));
+            async move |Bounded { bytes, .. }: Bounded<MAX_BODY>| {
+                {
+                    let mut judged = judged.lock().unwrap();
+                    judged.0.push(bytes.len());
+                    let together = judged.0.clone();
+                    judged.1.push(together);
+                }
+                drop(gate.acquire().await);
+                judged.lock().unwrap().0.retain(|size| *size != bytes.len());
+            }
+        };
+        let limits = Limits {
+            running: 4,
+            judged: 1000,
+            ..limits()
+        };
+        let metrics = Metrics::register(&mut Registry::default());
+        let router = guard(Router::new().route("/", post(handler)), limits, metrics);
+        let mut asked: Vec<_> = [400, 600, 2000, 300]
+            .into_iter()
+            .map(|size| Box::pin(ask(router.clone(), Body::from(vec![b'x'; size]))))
+            .collect();
+        for asked in &mut asked {
+            assert!(futures::poll!(asked).is_pending());
+        }
+        gate.add_permits(1);
+        for asked in asked {
+            assert_eq!(asked.await, StatusCode::OK);
+        }
+        let together = judged.lock().unwrap().1.clone();
+        assert_eq!(together, [vec![400], vec![400, 600], vec![2000], vec![300]]);
+    }
+
+    #[tokio::test]
     async fn bodies_have_a_limit_alone_and_together() {
         let more = Limits {
             running: 3,
@@ -248,8 +300,9 @@ mod tests {
         for held in &mut held {
             assert!(futures::poll!(held).is_pending());
         }
-        assert_eq!(ask(router.clone(), of(1)).await, StatusCode::TOO_MANY_REQUESTS);
+        let mut waiting = Box::pin(ask(router, of(MAX_BODY)));
+        assert!(futures::poll!(&mut waiting).is_pending());
         held.pop();
-        assert_eq!(ask(router, of(MAX_BODY)).await, StatusCode::OK);
+        assert_eq!(waiting.await, StatusCode::OK);
     }
 }

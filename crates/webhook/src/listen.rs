@@ -18,6 +18,9 @@ use crate::limits::Limits;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How many requests one connection may send before it has answers; all together are limited besides.
 const STREAMS: u32 = 256;
+/// How much a connection may send ahead of being read, all its requests together: there is no limit to
+/// how many connections there are.
+const WINDOW: u32 = 256 * 1024;
 
 /// Every address of the machine.
 pub fn everywhere(port: u16) -> [SocketAddr; 2] {
@@ -64,6 +67,8 @@ pub async fn serve(
     builder
         .http2()
         .max_concurrent_streams(STREAMS)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
         .keep_alive_interval(KEEP_ALIVE);
     server.serve(router.into_make_service()).await
 }

@@ -19,7 +19,7 @@ pub struct ReviewLabels {
     pub operation: &'static str,
     /// Where the API server called.
     pub path: &'static str,
-    /// `allowed`, `denied`, `error`.
+    /// `allowed`, `denied`, `error`; `answered` for a conversion.
     pub outcome: &'static str,
 }
 

@@ -35,16 +35,16 @@ pub fn router(state: Arc<State>, limits: Limits) -> Router {
     guard(routes, limits, metrics)
 }
 
-async fn defaulting(Shared(state): Shared<Arc<State>>, Bounded(body): Bounded<MAX_BODY>) -> Response {
-    judge(&state, &body, admit::default)
+async fn defaulting(Shared(state): Shared<Arc<State>>, Bounded { bytes, .. }: Bounded<MAX_BODY>) -> Response {
+    judge(&state, &bytes, admit::default)
 }
 
 async fn resource_validation(
     Shared(state): Shared<Arc<State>>,
-    Bounded(body): Bounded<MAX_BODY>,
+    Bounded { bytes, .. }: Bounded<MAX_BODY>,
 ) -> Response {
     let config = state.config.load_full();
-    let looked_at = question(&body).and_then(|request| {
+    let looked_at = question(&bytes).and_then(|request| {
         let judgement = guarded(|| admit::judge(&request, &config))?;
         Ok((request, judgement))
     });
@@ -60,15 +60,23 @@ async fn resource_validation(
     answer(&request, judgement.into_verdict("decoding request failed"))
 }
 
-async fn config_validation(Shared(state): Shared<Arc<State>>, Bounded(body): Bounded<MAX_BODY>) -> Response {
-    judge(&state, &body, |request, _| {
+async fn config_validation(
+    Shared(state): Shared<Arc<State>>,
+    Bounded { bytes, .. }: Bounded<MAX_BODY>,
+) -> Response {
+    judge(&state, &bytes, |request, _| {
         admit::config(request, &state.namespace)
     })
 }
 
-async fn resource_conversion(Bounded(body): Bounded<MAX_CONVERSION>) -> Response {
+async fn resource_conversion(body: Bounded<MAX_CONVERSION>) -> Response {
     // A long list takes a while, and the other paths are waited for as well.
-    match tokio::task::spawn_blocking(move || convert::answer(&body)).await {
+    let converted = tokio::task::spawn_blocking(move || {
+        // With the room that it takes: a request that is given up is still converted.
+        let body = body;
+        convert::answer(&body.bytes)
+    });
+    match converted.await {
         Ok(Ok(answer)) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
         Ok(Err(error @ ReviewError::Answer(_))) => failed(&error),
         Ok(Err(error)) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
