@@ -1,6 +1,6 @@
 //! What one request, and all together, may take: time, places, memory. And what came of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -9,6 +9,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use futures::FutureExt as _;
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
@@ -90,7 +91,13 @@ async fn pass(Shared(guard): Shared<Guard>, mut request: Request, next: Next) ->
         Ok(_place) => {
             let answer = async {
                 let _turn = guard.running.acquire().await;
-                next.run(request).await
+                // Whatever a handler waits for: its panic costs its own request and no other, not
+                // even on the same connection.
+                let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+                answer.unwrap_or_else(|_| {
+                    tracing::error!(path, "answering a request panicked");
+                    (StatusCode::INTERNAL_SERVER_ERROR, "answering failed").into_response()
+                })
             };
             let late = || (StatusCode::SERVICE_UNAVAILABLE, "the request takes too long").into_response();
             let answer = tokio::time::timeout(guard.time, answer).await;
@@ -268,6 +275,18 @@ mod tests {
         }
         let together = judged.lock().unwrap().1.clone();
         assert_eq!(together, [vec![400], vec![400, 600], vec![2000], vec![300]]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_request() {
+        let handler = async |Bounded { bytes, .. }: Bounded<MAX_BODY>| assert!(bytes.is_empty());
+        let (router, metrics) = guarded(Router::new().route("/", post(handler)));
+        for _ in 0..10 {
+            let status = ask(router.clone(), Body::from("x")).await;
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        assert_eq!(ask(router, Body::empty()).await, StatusCode::OK);
+        assert_eq!(metrics.in_flight.get(), 0);
     }
 
     #[tokio::test]
