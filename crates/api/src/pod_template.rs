@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 pub struct PodTemplate {
     /// Added to every step; on equal names it wins over the step's own.
     pub env: Vec<EnvVar>,
-    /// Everything else. `containers` is always empty.
+    /// Everything else. Where `containers` is not empty, validation refuses it.
     pub pod: PodSpec,
 }
 
@@ -38,7 +38,10 @@ impl Serialize for PodTemplate {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
-        fields.remove("containers");
+        // A Pod's spec always has it; a podTemplate only where somebody wrote it, to be refused.
+        if self.pod.containers.is_empty() {
+            fields.remove("containers");
+        }
         if !self.env.is_empty() {
             fields.insert(
                 "env".to_owned(),

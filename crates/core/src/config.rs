@@ -225,7 +225,15 @@ impl Defaults {
         let binding = "default-task-run-workspace-binding";
         defaults.workspace_binding = yaml(binding, get(binding))?;
         let resources = "default-container-resource-requirements";
-        yaml::<BTreeMap<String, ResourceRequirements>>(resources, get(resources))?;
+        let containers: BTreeMap<String, ResourceRequirements> =
+            yaml(resources, get(resources))?.unwrap_or_default();
+        let lists = containers
+            .values()
+            .flat_map(|each| [&each.requests, &each.limits]);
+        for amount in lists.flatten().flat_map(BTreeMap::values) {
+            crate::quantity::Quantity::parse(amount)
+                .map_err(|error| bad(resources, get(resources).unwrap_or_default(), &error.to_string()))?;
+        }
         for key in [
             "default-imagepullbackoff-timeout",
             "default-create-container-error-timeout",
@@ -338,7 +346,7 @@ impl FeatureFlags {
                     key,
                     value,
                     match words.len() {
-                        2 => "write none or spire",
+                        1 => "write none; SPIRE is not supported",
                         _ => "write ignore, warn or fail",
                     },
                 ));
@@ -368,7 +376,8 @@ impl FeatureFlags {
 
 /// The flags that take one of a few words, beside those that are read above.
 const WORDS: [(&str, &[&str]); 2] = [
-    ("enforce-nonfalsifiability", &["none", "spire"]),
+    // SPIRE is nothing that this engine speaks.
+    ("enforce-nonfalsifiability", &["none"]),
     (
         "trusted-resources-verification-no-match-policy",
         &["ignore", "warn", "fail"],

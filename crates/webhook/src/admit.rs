@@ -11,7 +11,7 @@ use tektite_api::{
 use tektite_core::{
     config::{Config, Source},
     defaults,
-    field_error::FieldErrors,
+    field_error::{FieldError, FieldErrors},
     validate::{self, unknown, warnings},
 };
 
@@ -314,13 +314,24 @@ fn updated_run(request: &Request, config: &Config) -> Judgement {
     judgement
 }
 
+/// A field of v1beta1 that v1 never had and that has a refusal of its own.
+const BUNDLE: &str = "spec.taskRef.bundle";
+
 fn looked_at<T: DeserializeOwned + Default>(
     request: &Request,
     look: impl FnOnce(&T) -> (Result<(), FieldErrors>, Vec<String>, Object),
 ) -> Judgement {
-    let reading: Reading<T> = decode::read(&request.object);
+    let mut reading: Reading<T> = decode::read(&request.object);
     let (checked, warnings, object) = look(&reading.object);
     let mut errors = checked.err().unwrap_or_default();
+    if Spelling::of(request) == Spelling::V1beta1
+        && reading.unknown.iter().any(|unknown| unknown.path == BUNDLE)
+    {
+        reading.unknown.retain(|unknown| unknown.path != BUNDLE);
+        errors.push(FieldError::disallowed(BUNDLE).with_note(format!(
+            "{BUNDLE}: bundles are fetched by their resolver: taskRef.resolver \"bundles\""
+        )));
+    }
     if reading.is_clean() {
         return Judgement {
             object: Some(object),

@@ -10,6 +10,7 @@ pub mod text;
 pub mod unknown;
 pub mod warnings;
 
+mod cel;
 mod metadata;
 mod params;
 mod reference;

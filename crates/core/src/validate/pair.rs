@@ -34,9 +34,16 @@ pub fn task_run(
         let mut spec = named.spec.clone();
         defaults::task_spec(&mut spec, config);
         fit(&mut rules, &run, &spec, &task_ref.name, Origin::Named);
+        own::run::variables(&mut rules, &run, Some(&spec));
     }
     if let Some(spec) = &run.spec.task_spec {
-        step_actions(&mut rules, spec, "spec.taskSpec", actions);
+        step_actions(
+            &mut rules,
+            spec,
+            "spec.taskSpec",
+            actions,
+            &volumes_of(&run, spec),
+        );
     }
     rules.errors.into_result()
 }
@@ -47,7 +54,7 @@ pub fn task_run(
 /// Everything that does not fit.
 pub fn task(named: &Task, actions: Actions<'_>, config: &Config) -> Result<(), FieldErrors> {
     let mut rules = Rules::new(config);
-    step_actions(&mut rules, &named.spec, "spec", actions);
+    step_actions(&mut rules, &named.spec, "spec", actions, &[]);
     rules.errors.into_result()
 }
 
@@ -373,8 +380,28 @@ fn mounts(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
     }
 }
 
-/// What steps hand to StepActions that exist.
-fn step_actions(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, actions: Actions<'_>) {
+/// The volumes that a run's containers can mount; none where a variable makes a name, which may be any.
+fn volumes_of<'a>(run: &'a TaskRun, spec: &'a TaskSpec) -> Vec<&'a str> {
+    let template = run
+        .spec
+        .pod_template
+        .iter()
+        .flat_map(|template| template.pod.volumes.iter().flatten());
+    let names: Vec<&str> = spec
+        .volumes
+        .iter()
+        .chain(template)
+        .map(|volume| volume.name.as_str())
+        .collect();
+    if names.iter().any(|name| name.contains("$(")) {
+        Vec::new()
+    } else {
+        names
+    }
+}
+
+/// What steps hand to StepActions that exist. `volumes` are all that there are, where they are known.
+fn step_actions(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, actions: Actions<'_>, volumes: &[&str]) {
     for (index, step) in spec.steps.iter().enumerate() {
         let Some(step_ref) = step
             .step_ref
@@ -385,15 +412,42 @@ fn step_actions(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, actions: Act
         };
         if let Some(mut action) = actions(&step_ref.name) {
             defaults::step_action(&mut action);
-            one_action(
-                rules,
-                step,
-                index,
-                &action,
-                &format!("{path}.steps[{index}]"),
-                spec,
-            );
+            let at = format!("{path}.steps[{index}]");
+            one_action(rules, step, index, &action, &at, spec);
+            mounted_by(rules, step, &action, &at, volumes);
         }
+    }
+}
+
+/// The volumes that a StepAction is told to mount.
+fn mounted_by(rules: &mut Rules<'_>, step: &Step, action: &StepAction, at: &str, volumes: &[&str]) {
+    for mount in &action.spec.volume_mounts {
+        let Some(used) = super::variables::params(&mount.name).next() else {
+            continue;
+        };
+        let given = step
+            .params
+            .iter()
+            .find(|param| param.name == used.name)
+            .map(|param| &param.value);
+        let default = action.spec.params.iter().find(|param| param.name == used.name);
+        let value = given.or_else(|| default.and_then(|param| param.default.as_ref()));
+        let Some(ParamValue::String(name)) = value else {
+            continue;
+        };
+        if volumes.is_empty()
+            || name.contains("$(")
+            || volumes.contains(&name.as_str())
+            || name.starts_with("ws-")
+        {
+            continue;
+        }
+        let at = format!("{at}.params[{}]", used.name);
+        let note = format!(
+            "{at}: {}",
+            text::suggestion(name, volumes.iter().copied(), "volumes")
+        );
+        rules.push(FieldError::own(format!("undefined volume \"{name}\""), at).with_note(note));
     }
 }
 

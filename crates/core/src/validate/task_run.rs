@@ -34,6 +34,7 @@ pub(super) fn spec(rules: &mut Rules<'_>, run: &TaskRun) {
         );
     }
     own::run::spec(rules, run);
+    own::run::variables(rules, run, run.spec.task_spec.as_ref());
     if let Some(spec) = &run.spec.task_spec {
         pair::inline(rules, run, spec);
     }

@@ -2,7 +2,7 @@
 
 use tektite_api::task::WhenExpression;
 
-use super::{Rules, text};
+use super::{Rules, cel, text};
 use crate::field_error::FieldError;
 
 pub(super) fn check(rules: &mut Rules<'_>, when: &[WhenExpression], step: &str) {
@@ -28,6 +28,16 @@ pub(super) fn check(rules: &mut Rules<'_>, when: &[WhenExpression], step: &str) 
                         "cel and input+operator+values cannot be set in one WhenExpression: {cel}"
                     ))
                     .with_note(format!("{at}: keep cel, or input, operator and values")),
+                );
+            }
+            if let Err(error) = cel::check(cel) {
+                let at = format!("{step}.when[{index}].cel");
+                rules.push(
+                    FieldError::new(
+                        format!("invalid cel expression: {cel} with err: {error}"),
+                        at.clone(),
+                    )
+                    .with_note(format!("{at}: \"{cel}\" does not compile, {error}")),
                 );
             }
             continue;

@@ -16,7 +16,7 @@ pub(crate) use amounts::resources;
 pub(crate) use references::Scope;
 
 use super::{Rules, step_action::as_step, text};
-use crate::{field_error::FieldError, names};
+use crate::{config::ApiFields, field_error::FieldError, names};
 use containers::Container;
 
 /// The longest that the scripts of one Task may be together.
@@ -50,6 +50,9 @@ pub(super) fn task(
         probes::sidecar(rules, sidecar, &at);
     }
     container_names(rules, spec, path);
+    if run.is_none() {
+        misspelt_mounts(rules, spec, path);
+    }
     volumes::list(rules, &spec.volumes, &format!("{path}.volumes"));
     workspaces(rules, spec, path);
     references::task(rules, spec, &Scope::of(spec, run), path);
@@ -63,9 +66,24 @@ pub(super) fn step_action(rules: &mut Rules<'_>, spec: &StepActionSpec) {
     containers::entries(rules, &Container::of_step(&step), "spec");
     containers::whole(rules, &Container::of_step(&step), "spec");
     references::step_action(rules, spec);
+    no_windows(rules, &spec.script, "spec");
+}
+
+/// Scripts for Windows are allowed at alpha elsewhere; no step runs there with this engine.
+fn no_windows(rules: &mut Rules<'_>, script: &str, at: &str) {
+    // Below alpha, the gate has told it.
+    let allowed = rules.config.flags.api_fields == ApiFields::Alpha;
+    if allowed && script.trim_start().starts_with("#!win") {
+        let at = format!("{at}.script");
+        let note = format!(
+            "{at}: \"#!win\" is given; steps run on Linux, so begin with another \"#!\", or none for /bin/sh"
+        );
+        rules.push(FieldError::own("scripts for Windows are not supported", at).with_note(note));
+    }
 }
 
 fn step_fields(rules: &mut Rules<'_>, step: &Step, at: &str) {
+    no_windows(rules, &step.script, at);
     for (config, field) in [
         (&step.stdout_config, "stdoutConfig"),
         (&step.stderr_config, "stderrConfig"),
@@ -145,6 +163,37 @@ fn container_names(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
     }
 }
 
+/// A Task's steps may mount what each TaskRun's podTemplate brings, but hardly by a name that is nearly
+/// one of the Task's own.
+fn misspelt_mounts(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let known: Vec<&str> = spec.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let steps: Vec<_> = spec.steps.iter().map(|step| &step.volume_mounts).collect();
+    let sidecars: Vec<_> = spec
+        .sidecars
+        .iter()
+        .map(|sidecar| &sidecar.volume_mounts)
+        .collect();
+    for (list, each) in [("steps", steps), ("sidecars", sidecars)] {
+        for (index, mounts) in each.into_iter().enumerate() {
+            for (position, mount) in mounts.iter().enumerate() {
+                let name = mount.name.as_str();
+                if known.contains(&name) || name.contains("$(") {
+                    continue;
+                }
+                let near = |known: &&&str| strsim::damerau_levenshtein(known, name) == 1 && known.len() > 2;
+                if let Some(meant) = known.iter().find(near) {
+                    let at = format!("{path}.{list}[{index}].volumeMounts[{position}].name");
+                    let note = format!("{at}: did you mean \"{meant}\"?");
+                    rules.push(FieldError::own(format!("undefined volume \"{name}\""), at).with_note(note));
+                }
+            }
+        }
+    }
+}
+
+/// The longest name of a file.
+const FILE_NAME: usize = 255;
+
 fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
     for (index, workspace) in spec.workspaces.iter().enumerate() {
         let at = format!("{path}.workspaces[{index}]");
@@ -162,9 +211,14 @@ fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
         }
     }
     for (index, result) in spec.results.iter().enumerate() {
-        if result.name.contains('/') {
-            // T55 has told it.
-            continue;
+        if result.name.len() > FILE_NAME {
+            let at = format!("{path}.results[{index}].name");
+            let note = format!(
+                "{at}: \"{}\" has {} bytes; it names a file, so {FILE_NAME} are allowed",
+                result.name,
+                result.name.len()
+            );
+            rules.push(FieldError::own("a result's name is too long", at).with_note(note));
         }
         if result.result_type != Some(tektite_api::ParamType::Object) && result.properties.is_some() {
             let at = format!("{path}.results[{index}].properties");

@@ -17,7 +17,7 @@ use crate::{
 
 /// What variables may name.
 pub(crate) struct Scope<'a> {
-    params: Vec<ParamSpec>,
+    pub(super) params: Vec<ParamSpec>,
     workspaces: Vec<&'a str>,
 }
 
@@ -253,6 +253,44 @@ fn result_hint<'a>(name: &str, has_path: bool, root: &str, known: impl Iterator<
         return format!("did you mean \"$({root}.{name}.path)\", the file to write it to?");
     }
     text::suggestion(name, known, "declared results")
+}
+
+/// A part of a TaskRun in which parameters are replaced and nothing else is: bindings and podTemplates.
+/// `params` are known where the Task is.
+pub(super) fn params_only(
+    rules: &mut Rules<'_>,
+    tree: &Value,
+    replaced: impl Fn(&str) -> bool,
+    params: Option<&[ParamSpec]>,
+    path: &str,
+) {
+    for found in walk::texts(tree) {
+        let at = format!("{path}.{}", found.path);
+        for inner in variables::inner(found.text).filter(|inner| is_variable(inner)) {
+            let used = Use::parse(inner, "params").or_else(|| Use::parse(inner, "inputs.params"));
+            let Some(used) = used.filter(|_| replaced(&found.pattern)) else {
+                let note = format!(
+                    "{at}: $({inner}) would stay as it is written; only params are replaced here, and not in every field"
+                );
+                rules.push(
+                    FieldError::own(
+                        format!("variable $({inner}) in a field where none is replaced"),
+                        at.clone(),
+                    )
+                    .with_note(note),
+                );
+                continue;
+            };
+            let paths = Paths {
+                at: &at,
+                nested: &at,
+                plain: &at,
+            };
+            if let Some(error) = params.and_then(|params| param_use(found.text, used, params, &paths)) {
+                rules.push(error.into_own());
+            }
+        }
+    }
 }
 
 /// One text of a Task.
@@ -501,17 +539,24 @@ impl Place<'_> {
         let shared =
             matches!(part, "steps[]" | "stepTemplate") && SHARED.contains(&field) && field != "onError";
         let judged = rest.starts_with("taskRun.") || rest.starts_with("task.");
-        let of_pipeline = rest.to_ascii_lowercase().starts_with("pipeline");
-        if KNOWN.contains(&inner) || of_pipeline || (shared && judged) {
+        if KNOWN.contains(&inner) || (shared && judged) {
+            return;
+        }
+        if rest.starts_with("pipeline") {
+            self.missing(
+                rules,
+                inner,
+                "a TaskRun knows of no Pipeline; hand the value over as a param",
+            );
             return;
         }
         self.missing(rules, inner, &text::suggestion(inner, KNOWN, "contexts"));
     }
 
-    /// Not a variable; but somebody may have meant one.
+    /// Not a variable; but somebody may have meant one that there is.
     fn misspelt(&self, rules: &mut Rules<'_>, inner: &str) {
         let trimmed = inner.trim();
-        if trimmed != inner && is_variable(trimmed) && !trimmed.contains(char::is_whitespace) {
+        if trimmed != inner && is_variable(trimmed) && self.is_known(trimmed) {
             self.missing(
                 rules,
                 inner,
@@ -522,29 +567,31 @@ impl Place<'_> {
         let Some((root, rest)) = inner.split_once('.') else {
             return;
         };
-        let word = |text: &str| {
-            text.bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"._-[]*".contains(&c))
-        };
-        if !word(inner) {
-            return;
-        }
         let Some(meant) = text::nearest(root, ["params", "workspaces", "results", "steps", "context"]) else {
             return;
         };
-        let (first, last) = (
-            rest.split(['.', '[']).next().unwrap_or_default(),
-            rest.rsplit('.').next().unwrap_or_default(),
-        );
-        let fits = match meant {
-            "params" => self.scope.params.iter().any(|param| param.name == first),
-            "workspaces" => matches!(last, "path" | "bound" | "claim" | "volume") && rest.contains('.'),
-            "results" => last == "path" && rest.contains('.'),
-            "steps" => rest.contains(".results.") || rest.ends_with(".exitCode.path"),
-            _ => matches!(first, "taskRun" | "task"),
+        let meant = format!("{meant}.{rest}");
+        if self.is_known(&meant) {
+            self.missing(rules, inner, &format!("did you mean \"$({meant})\"?"));
+        }
+    }
+
+    /// Whether a variable, written right, names something.
+    fn is_known(&self, inner: &str) -> bool {
+        let word = inner
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"._-[]*\"'".contains(&c));
+        let Some((root, rest)) = inner.split_once('.').filter(|_| word) else {
+            return false;
         };
-        if fits {
-            self.missing(rules, inner, &format!("did you mean \"$({meant}.{rest})\"?"));
+        let first = rest.split(['.', '[']).next().unwrap_or_default();
+        match root {
+            "params" => self.scope.params.iter().any(|param| param.name == first),
+            "workspaces" => self.scope.workspaces.contains(&first) && rest.contains('.'),
+            "results" => self.spec.results.iter().any(|result| result.name == first),
+            "steps" => rest.contains(".results.") || rest.ends_with(".exitCode.path"),
+            "context" => matches!(first, "taskRun" | "task"),
+            _ => false,
         }
     }
 }

@@ -1,15 +1,14 @@
 //! A TaskRun's own fields beyond the shared rules. No I/O.
 
 use serde_json::Value;
-use tektite_api::{PodTemplate, TaskRun, WorkspaceBinding};
+use tektite_api::{PodTemplate, TaskRun, TaskSpec, WorkspaceBinding, labels};
 
-use super::{containers, env, volumes, walk};
+use super::{Scope, containers, env, references, volumes};
 use crate::{
     delivery::Delivery,
     field_error::FieldError,
-    validate::{Rules, own::amounts, text, variables},
+    validate::{Rules, own::amounts, text},
 };
-use tektite_api::labels;
 
 pub(in crate::validate) fn spec(rules: &mut Rules<'_>, run: &TaskRun) {
     let account = &run.spec.service_account_name;
@@ -61,27 +60,6 @@ fn binding(rules: &mut Rules<'_>, binding: &WorkspaceBinding, at: &str) {
         rules.push(FieldError::own("missing field(s)", format!("{at}.name")));
     }
     containers::sub_path(rules, &binding.sub_path, &format!("{at}.subPath"));
-    let tree = serde_json::to_value(binding).unwrap_or(Value::Null);
-    for found in walk::texts(&tree) {
-        let replaced = found.pattern == "subPath"
-            || found.pattern == "persistentVolumeClaim.claimName"
-            || ["configMap.", "secret.", "projected.", "csi."]
-                .iter()
-                .any(|start| found.pattern.starts_with(start));
-        for inner in variables::inner(found.text) {
-            if !replaced && inner.starts_with("params.") {
-                let at = format!("{at}.{}", found.path);
-                let note = format!("{at}: $({inner}) would stay as it is written; write the value");
-                rules.push(
-                    FieldError::own(
-                        format!("variable $({inner}) in a field where none is replaced"),
-                        at,
-                    )
-                    .with_note(note),
-                );
-            }
-        }
-    }
     if let Some(claim) = &binding.volume_claim_template {
         let spec = claim.spec.as_ref();
         let modes = spec.and_then(|spec| spec.access_modes.as_ref());
@@ -158,6 +136,33 @@ fn pod_template(rules: &mut Rules<'_>, template: &PodTemplate) {
     let policies = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
     let policy = template.pod.dns_policy.as_deref().unwrap_or_default();
     containers::one_of(rules, policy, &policies, &format!("{path}.dnsPolicy"));
+}
+
+/// Variables of the run's own fields, and whether what they name exists: the Task's spec says it, where
+/// it is known.
+pub(in crate::validate) fn variables(rules: &mut Rules<'_>, run: &TaskRun, spec: Option<&TaskSpec>) {
+    let scope = spec.map(|spec| Scope::of(spec, Some(run)));
+    let params = scope.as_ref().map(|scope| scope.params.as_slice());
+    for (index, binding) in run.spec.workspaces.iter().enumerate() {
+        let tree = serde_json::to_value(binding).unwrap_or(Value::Null);
+        let replaced = |pattern: &str| {
+            matches!(pattern, "subPath" | "persistentVolumeClaim.claimName")
+                || ["configMap.", "secret.", "projected.", "csi."]
+                    .iter()
+                    .any(|start| pattern.starts_with(start))
+        };
+        references::params_only(
+            rules,
+            &tree,
+            replaced,
+            params,
+            &format!("spec.workspaces[{index}]"),
+        );
+    }
+    if let Some(template) = &run.spec.pod_template {
+        let tree = serde_json::to_value(template).unwrap_or(Value::Null);
+        references::params_only(rules, &tree, |_| true, params, "spec.podTemplate");
+    }
 }
 
 /// Annotations of ours that mean nothing would be passed over in silence.

@@ -84,6 +84,8 @@ rules! {
         => "feature flag enable-cel-in-whenexpression should be set to true to use CEL: true in WhenExpression: spec.steps[0].when[0]";
     t28_cel_and_input: task_with(config()), when(json!({"cel": "true", "input": "x"}))
         => "cel and input+operator+values cannot be set in one WhenExpression: true: ";
+    t29_cel_that_does_not_compile: task_with(config()), when(json!({"cel": "'a' =="}))
+        => "invalid cel expression: 'a' == with err: at character 7: a value is missing: spec.steps[0].when[0].cel";
     t30_empty_when: task_with(config()), when(json!({})) => "missing field(s): spec.steps[0].when[0]";
     t31_operator: task_with(config()), when(json!({"input": "x", "operator": "equals", "values": ["y"]}))
         => "invalid value: operator \"equals\" is not recognized. valid operators: in,notin: spec.steps[0].when[0]";
