@@ -30,6 +30,9 @@ pub struct TaskRun {
     /// How it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<TaskRunStatus>,
+    /// What its reader had against it, in words: it was stored while nobody looked. Not on the wire.
+    #[serde(skip)]
+    pub misread: Option<String>,
 }
 object_kind!(TaskRun, task_run_v1, "v1", "taskruns");
 

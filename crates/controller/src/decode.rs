@@ -8,7 +8,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use tektite_api::labels;
+use tektite_api::{TaskRun, decode, labels};
+use tektite_core::{pod_view::PodView, validate::unknown};
 
 /// An object, or what is left of one that does not fit its type.
 #[derive(Clone, Debug)]
@@ -48,13 +49,57 @@ impl Broken {
     }
 }
 
-impl<'de, T> Deserialize<'de> for Decoded<T>
-where
-    T: DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta>,
-{
+/// What can be read from a list or a watch.
+pub trait Readable: DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> {
+    /// A second look at an object, by a reader that names all that it does not understand.
+    #[must_use]
+    fn again(self, raw: &str) -> Self {
+        let _ = raw;
+        self
+    }
+
+    /// What is left of an object that does not fit.
+    fn mended(raw: &str) -> Option<Self> {
+        let _ = raw;
+        None
+    }
+}
+
+impl Readable for PodView {}
+
+/// A run that admission never saw fails with what admission would have said.
+impl Readable for TaskRun {
+    fn again(self, raw: &str) -> Self {
+        // One that has begun has been looked at.
+        let begun = self
+            .status
+            .as_ref()
+            .is_some_and(|status| !status.conditions.is_empty());
+        if begun {
+            return self;
+        }
+        Self::mended(raw)
+            .filter(|read| read.misread.is_some())
+            .unwrap_or(self)
+    }
+
+    fn mended(raw: &str) -> Option<Self> {
+        let tree: serde_json::Value = serde_json::from_str(raw).ok()?;
+        let reading: decode::Reading<Self> = decode::read(&tree);
+        let mut run = reading.object;
+        run.metadata.name.as_ref()?;
+        let problems = unknown::report(&reading.misfits, &reading.unknown);
+        run.misread = Some(problems).filter(|problems| !problems.is_empty());
+        Some(run)
+    }
+}
+
+impl<'de, T: Readable> Deserialize<'de> for Decoded<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match serde_json::from_str::<T>(raw.get()) {
+        let read = serde_json::from_str::<T>(raw.get()).map(|object| object.again(raw.get()));
+        let read = read.or_else(|error| T::mended(raw.get()).ok_or(error));
+        Ok(match read {
             Ok(mut object) => {
                 prune(object.metadata_mut());
                 Self::Whole(Box::new(object))
@@ -103,7 +148,6 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> k8s_openapi::Metadata for Decode
 mod tests {
     use super::*;
     use kube::core::{ObjectList, WatchEvent};
-    use tektite_api::TaskRun;
 
     const GOOD: &str = r#"{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"good","namespace":"n",
         "annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}","a":"b"},
@@ -119,15 +163,46 @@ mod tests {
             r#"{{"apiVersion":"tekton.dev/v1","kind":"TaskRunList","metadata":{{"resourceVersion":"9"}},"items":[{GOOD},{BAD}]}}"#
         );
         let list: ObjectList<Decoded<TaskRun>> = serde_json::from_str(&text).unwrap();
-        let [Decoded::Whole(good), Decoded::Broken(bad)] = &list.items[..] else {
+        let [Decoded::Whole(good), Decoded::Whole(bad)] = &list.items[..] else {
             panic!("{:?}", list.items)
         };
         assert_eq!(good.metadata.managed_fields, None);
         assert_eq!(good.metadata.annotations.as_ref().unwrap().len(), 1);
         assert_eq!(bad.metadata.name.as_deref(), Some("bad"));
         assert_eq!(bad.metadata.resource_version.as_deref(), Some("7"));
-        assert_eq!(bad.managed_by.as_deref(), Some("other"));
-        assert!(bad.error.contains("line"), "{}", bad.error);
+        assert_eq!(bad.spec.managed_by.as_deref(), Some("other"));
+        assert_eq!(good.misread, None);
+        let misread = bad.misread.as_deref().unwrap();
+        assert!(
+            misread.contains("spec.retries: a whole number is wanted, given \"many\""),
+            "{misread}"
+        );
+    }
+
+    #[test]
+    fn what_is_left_of_a_broken_object_is_kept() {
+        let text = r#"{"metadata":{"name":"p","namespace":"n","resourceVersion":"7"},"status":5}"#;
+        let Decoded::Broken(broken) = serde_json::from_str::<Decoded<PodView>>(text).unwrap() else {
+            panic!()
+        };
+        assert_eq!(broken.metadata.resource_version.as_deref(), Some("7"));
+        assert!(broken.error.contains("line"), "{}", broken.error);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_told_until_the_run_begins() {
+        let read = |status: &str| {
+            let text = format!(r#"{{"metadata":{{"name":"r"}},"spec":{{"retrys":3}},"status":{status}}}"#);
+            let Decoded::Whole(run) = serde_json::from_str::<Decoded<TaskRun>>(&text).unwrap() else {
+                panic!()
+            };
+            run.misread
+        };
+        assert!(read("{}").unwrap().starts_with("json: unknown field \"retrys\""));
+        assert_eq!(
+            read(r#"{"conditions":[{"type":"Succeeded","status":"Unknown"}]}"#),
+            None
+        );
     }
 
     #[test]

@@ -12,7 +12,6 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 use tektite_api::{TaskRun, labels};
 use tektite_core::{lifecycle::Severity, pod_view::PodView};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cache::{Cache, Change, Key},
     context::Context,
-    decode::{Broken, Decoded},
+    decode::{Broken, Decoded, Readable},
     error::explain_watch,
     events::{self, Note},
     metrics::KindLabels,
@@ -95,7 +94,7 @@ where
         + k8s_openapi::Resource<Scope = NamespaceResourceScope>
         + Clone
         + std::fmt::Debug
-        + DeserializeOwned
+        + Readable
         + Send
         + Sync
         + 'static,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity as Text};
-use tektite_api::{Step, TaskRun};
+use tektite_api::{Step, TaskRun, TaskSpec};
 
 use crate::quantity::{Quantity, QuantityError};
 
@@ -18,6 +18,14 @@ pub enum ResourceError {
         resource: String,
         /// What is wrong.
         error: QuantityError,
+    },
+    /// A request that its limit does not allow.
+    #[error("invalid request resource value: {request} must be less or equal to limit {limit}")]
+    BeyondLimit {
+        /// What is asked for.
+        request: String,
+        /// What is allowed.
+        limit: String,
     },
     /// A step spec for a step that does not exist.
     #[error("invalid StepOverride: No Step named {0}")]
@@ -52,6 +60,37 @@ pub fn apply(steps: &mut [Step], run: &TaskRun) -> Result<(), ResourceError> {
         };
         step.compute_resources.requests = share(shared.as_ref(), count)?;
         step.compute_resources.limits.clone_from(&whole.limits);
+    }
+    Ok(())
+}
+
+/// Checks that no step asks for more than its limit, or the template's where it has none (api.md 1.10).
+///
+/// # Errors
+/// The first request that is too large.
+pub fn requests_fit(spec: &TaskSpec) -> Result<(), ResourceError> {
+    let template = spec
+        .step_template
+        .as_ref()
+        .and_then(|template| template.compute_resources.limits.as_ref());
+    for step in &spec.steps {
+        for (resource, request) in step.compute_resources.requests.iter().flatten() {
+            let own = step
+                .compute_resources
+                .limits
+                .as_ref()
+                .and_then(|limits| limits.get(resource));
+            let limit = own.or_else(|| template.and_then(|limits| limits.get(resource)));
+            let (Some(limit), Ok(amount)) = (limit, Quantity::parse(request)) else {
+                continue;
+            };
+            if Quantity::parse(limit).is_ok_and(|limit| amount > limit) {
+                return Err(ResourceError::BeyondLimit {
+                    request: request.0.clone(),
+                    limit: limit.0.clone(),
+                });
+            }
+        }
     }
     Ok(())
 }

@@ -28,12 +28,8 @@ async fn a_watch_fills_cache_and_queue_whatever_comes() {
 
     let mut foreign = run("foreign");
     foreign.spec.managed_by = Some("example.com/other".to_owned());
-    let bad = |version: &str| {
-        json!({
-            "metadata": {"name": "bad", "namespace": "n", "uid": "b", "resourceVersion": version},
-            "spec": {"retries": "many"},
-        })
-    };
+    // One without a name cannot be told apart from others.
+    let bad = |version: &str| json!({"metadata": {"resourceVersion": version}, "spec": {"retries": "many"}});
     server.expect(Method::GET, LIST).await.with(&json!({
         "apiVersion": "tekton.dev/v1", "kind": "TaskRunList", "metadata": {"resourceVersion": "9"},
         "items": [run("r"), foreign, bad("2")],

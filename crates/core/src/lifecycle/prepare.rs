@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 
 use tektite_api::{TaskRun, TaskSpec};
 
-use super::Gathered;
+use super::{Fetched, Gathered};
 use crate::{
-    defaults, params,
+    defaults,
+    field_error::FieldErrors,
+    params,
     params::ParamError,
     pod,
     reason::Reason,
     resolve,
     resolve::ResolveError,
+    resources::{self, ResourceError},
     substitute::{self, BoundVolume, Context, Variables},
-    workspaces,
+    validate, workspaces,
     workspaces::{Bound, WorkspaceError},
 };
 
@@ -57,6 +60,23 @@ pub(super) enum PrepareError {
     /// Its workspaces.
     #[error(transparent)]
     Workspaces(#[from] WorkspaceError),
+    /// A step that asks for more than it may have.
+    #[error(transparent)]
+    Request(ResourceError),
+    /// Fields that nobody knows, values that do not fit.
+    #[error("cannot decode incoming new object: {0}")]
+    Misread(String),
+    /// What admission would have refused, had it been asked.
+    #[error("validation failed: {0}")]
+    Run(FieldErrors),
+    /// The same of the Task that the run names.
+    #[error("validation failed for referenced object {task}: {errors}")]
+    Task {
+        /// The Task.
+        task: String,
+        /// What is wrong.
+        errors: FieldErrors,
+    },
     /// A step spec for no step.
     #[error("invalid StepOverride: No Step named {0}")]
     NoSuchStep(String),
@@ -71,19 +91,23 @@ impl PrepareError {
         match self {
             Self::Resolve(_) => Reason::TaskRunResolutionFailed,
             Self::Enum(_) => Reason::InvalidParamValue,
+            Self::Task { .. } => Reason::TaskValidationFailed,
             _ => Reason::TaskRunValidationFailed,
         }
     }
 
     /// Whether the message says first that the user has to mend it.
     pub(super) const fn is_users(&self) -> bool {
-        !matches!(self, Self::Resolve(_))
+        !matches!(self, Self::Resolve(_) | Self::Task { .. })
     }
 }
 
 /// Does all of it. The first error counts.
 pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError> {
     let config = gathered.config;
+    if let Some(problems) = gathered.run.misread.as_ref().filter(|_| gathered.pod.is_none()) {
+        return Err(PrepareError::Misread(problems.clone()));
+    }
     let mut run = gathered.run.clone();
     defaults::task_run(&mut run, config);
     // The copy that the status holds of a named Task has been checked, and its variables replaced: once
@@ -111,6 +135,7 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
 
     let table = params::table(&spec, &run);
     if !is_copy {
+        resources::requests_fit(&spec).map_err(PrepareError::Request)?;
         let enums = params::Enums::from_flags(&config.flags);
         params::check(&spec, &run, &table, enums).map_err(|error| match error {
             ParamError::NotInEnum { .. } => PrepareError::Enum(error),
@@ -122,6 +147,9 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
         })?;
         workspaces::check(&spec, &run, config.flags.coschedule)?;
         names_exist(&spec, &run)?;
+        if gathered.pod.is_none() {
+            admissible(gathered)?;
+        }
     }
 
     let variables = substitute::binding_variables(&table);
@@ -159,6 +187,18 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
         labels,
         annotations,
     })
+}
+
+/// What came while the webhook was away is judged now, in the same words.
+fn admissible(gathered: &Gathered<'_>) -> Result<(), PrepareError> {
+    validate::task_run(gathered.run, None, gathered.config).map_err(PrepareError::Run)?;
+    match &gathered.fetched {
+        Fetched::Task(task) => validate::task(task, gathered.config).map_err(|errors| PrepareError::Task {
+            task: task.metadata.name.clone().unwrap_or_default(),
+            errors,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Resources can only be given to steps and sidecars that exist.

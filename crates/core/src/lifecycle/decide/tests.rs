@@ -81,7 +81,10 @@ fn events(plan: &Plan) -> Vec<&str> {
 #[test]
 fn a_new_run_gets_claims_then_its_pod() {
     let run = run(
-        with(json!({"workspaces": [{"name": "w", "volumeClaimTemplate": {"spec": {}}}]})),
+        with(
+            json!({"workspaces": [{"name": "w", "volumeClaimTemplate": {"spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}}]}),
+        ),
         json!({}),
     );
     let plan = decided(&run, None);
