@@ -43,6 +43,8 @@ pub struct Judgement {
     pub warnings: Vec<String>,
     /// How the fields are called that are told about.
     spelling: Spelling,
+    /// Which object it is, for people.
+    about: String,
 }
 
 /// How fields are called.
@@ -95,6 +97,7 @@ impl Judgement {
             errors,
             warnings,
             spelling,
+            about,
             ..
         } = self;
         let readable = misfits.is_empty() && unknown.is_empty();
@@ -113,7 +116,7 @@ impl Judgement {
             )),
         };
         match verdict {
-            Verdict::Deny(text) => Verdict::Deny(spelling.applied(text)),
+            Verdict::Deny(text) => Verdict::Deny(format!("{}\n- refused: {about}", spelling.applied(text))),
             allowed @ Verdict::Allow { .. } => allowed,
         }
     }
@@ -250,7 +253,25 @@ fn same_but_requests(request: &Request) -> bool {
 pub fn judge(request: &Request, config: &Config) -> Judgement {
     Judgement {
         spelling: Spelling::of(request),
+        about: about(request),
         ..judge_as_v1(request, config)
+    }
+}
+
+/// A file may hold many objects, and kubectl does not say which one it was.
+fn about(request: &Request) -> String {
+    let text = |pointer: &str| {
+        request
+            .object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let kind = &request.kind.kind;
+    match (text("/metadata/generateName"), text("/metadata/name")) {
+        (Some(prefix), _) => format!("{kind} with generateName \"{prefix}\""),
+        (None, Some(name)) => format!("{kind} \"{name}\""),
+        (None, None) => format!("{kind} without a name"),
     }
 }
 
@@ -349,7 +370,7 @@ fn looked_at<T: DeserializeOwned + Default>(
         unknown: reading.unknown,
         errors,
         warnings,
-        spelling: Spelling::V1,
+        ..Judgement::default()
     }
 }
 

@@ -89,7 +89,11 @@ fn duplicates_and_enums(rules: &mut Rules<'_>, params: &[ParamSpec], path: &str,
     for (index, param) in params.iter().enumerate() {
         let at = format!("{path}[{}]", param.name);
         if params[..index].iter().any(|earlier| earlier.name == param.name) {
-            rules.push(FieldError::new("parameter appears more than once", at.clone()));
+            rules.push(
+                FieldError::new("parameter appears more than once", at.clone()).with_note(format!(
+                    "{at}: declared at {path}[{index}] and before; each name once"
+                )),
+            );
         }
         if param.allowed.is_empty() || names == Names::WithoutEnums {
             continue;
@@ -98,20 +102,30 @@ fn duplicates_and_enums(rules: &mut Rules<'_>, params: &[ParamSpec], path: &str,
             rules.push(FieldError::new(
                 "feature flag `enable-param-enum` should be set to true to use Enum",
                 at.clone(),
-            ));
+            ).with_note(format!("{at}: the cluster's operator allows enum with `enable-param-enum: \"true\"` in ConfigMap feature-flags")));
         }
         if !matches!(param.param_type, None | Some(ParamType::String)) {
-            rules.push(FieldError::new(
-                "enum can only be set with string type param",
-                at.clone(),
-            ));
+            rules.push(
+                FieldError::new("enum can only be set with string type param", at.clone()).with_note(
+                    format!(
+                        "{at}: its type is {}",
+                        param.param_type.clone().unwrap_or_default()
+                    ),
+                ),
+            );
         }
         for (index, value) in param.allowed.iter().enumerate() {
             if param.allowed[..index].contains(value) {
-                rules.push(FieldError::new(
-                    format!("parameter enum value {value} appears more than once"),
-                    at.clone(),
-                ));
+                rules.push(
+                    FieldError::new(
+                        format!("parameter enum value {value} appears more than once"),
+                        at.clone(),
+                    )
+                    .with_note(format!(
+                        "{at}.enum: each value once: {}",
+                        param.allowed.join(", ")
+                    )),
+                );
             }
         }
         if let Some(ParamValue::String(default)) = &param.default
@@ -159,7 +173,8 @@ fn formats(rules: &mut Rules<'_>, params: &[ParamSpec], path: &str) {
                 ),
                 path,
             )
-            .with_details(TEXT_NAMES),
+            .with_details(TEXT_NAMES)
+            .with_note(format!("{path}: given are {}", quoted(&texts))),
         );
     }
     if !objects.is_empty() {
@@ -175,9 +190,25 @@ fn formats(rules: &mut Rules<'_>, params: &[ParamSpec], path: &str) {
                 ),
                 path,
             )
-            .with_details(OBJECT_NAMES),
+            .with_details(OBJECT_NAMES)
+            .with_note(format!(
+                "{path}: given are {}",
+                objects
+                    .values()
+                    .map(|wrong| quoted(wrong))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
         );
     }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("\"{name}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// R10: what an inline Task's steps may use, and whether they do it right. Paths lack `taskSpec`, as
@@ -208,7 +239,7 @@ pub(super) fn propagated(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) 
         let properties = format!("spec.{}.properties", declared.name);
         if let Some(ParamValue::Object(below)) = &declared.default {
             if declared.properties.is_none() {
-                rules.push(FieldError::missing(properties.clone()));
+                rules.push(FieldError::missing(properties.clone()).with_note(keys_note(&declared.name)));
             }
             if let Some(ParamValue::Object(own)) = &mut entry.default {
                 own.extend(below.clone());
@@ -216,7 +247,7 @@ pub(super) fn propagated(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) 
         }
         if let Some(ParamValue::Object(_)) = &entry.default {
             match &declared.properties {
-                None => rules.push(FieldError::missing(properties)),
+                None => rules.push(FieldError::missing(properties).with_note(keys_note(&declared.name))),
                 Some(keys) => entry.properties = Some(keys.clone()),
             }
         }
@@ -230,6 +261,10 @@ pub(super) fn propagated(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) 
     let merged = task::merged_steps(spec);
     usage::arrays(rules, &merged, &table, "spec");
     usage::declared(rules, &merged, &table, "spec");
+}
+
+fn keys_note(name: &str) -> String {
+    format!("spec.taskSpec.params: object \"{name}\" says its keys in properties")
 }
 
 pub(super) fn text_property() -> PropertySpec {

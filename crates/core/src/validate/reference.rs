@@ -31,7 +31,9 @@ pub(super) fn check(rules: &mut Rules<'_>, target: Target<'_>, path: &str) {
             );
         }
         if resolver.is_empty() {
-            rules.push(FieldError::missing(format!("{path}.resolver")));
+            rules.push(FieldError::missing(format!("{path}.resolver")).with_note(format!(
+                "{path}: params are for a resolver: name it, such as git, bundles, hub, http or cluster"
+            )));
         }
         unique_ignoring_case(
             rules,
@@ -56,7 +58,10 @@ pub(super) fn check(rules: &mut Rules<'_>, target: Target<'_>, path: &str) {
     }
     if name.is_empty() {
         if params.is_empty() {
-            rules.push(FieldError::missing(name_path));
+            let note = format!(
+                "{path}: write the name of an object in this namespace, or a resolver with its params"
+            );
+            rules.push(FieldError::missing(name_path).with_note(note));
         }
         return;
     }
@@ -64,7 +69,9 @@ pub(super) fn check(rules: &mut Rules<'_>, target: Target<'_>, path: &str) {
         if !concise {
             rules.push(concise_syntax(path));
         }
-        rules.push(FieldError::missing(format!("{path}.resolver")));
+        rules.push(FieldError::missing(format!("{path}.resolver")).with_note(format!(
+            "{path}: \"{name}\" looks like an address, which only a resolver can fetch"
+        )));
     } else {
         let problems = text::qualified_name_problems(name);
         if !problems.is_empty() {
@@ -79,4 +86,5 @@ fn concise_syntax(path: &str) -> FieldError {
         "feature flag enable-concise-resolver-syntax should be set to true to use concise resolver syntax",
         path,
     )
+    .with_note(format!("{path}: the cluster's operator allows addresses as names with `enable-concise-resolver-syntax: \"true\"` in ConfigMap feature-flags"))
 }

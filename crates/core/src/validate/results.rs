@@ -15,7 +15,11 @@ pub(super) fn step(rules: &mut Rules<'_>, results: &[TaskResult], path: &str) {
     for (index, result) in results.iter().enumerate() {
         let at = format!("{path}[{index}]");
         if !text::is_name_part(&result.name) {
-            rules.push(FieldError::invalid_key(&result.name, format!("{at}.name")).with_details(NAMES));
+            rules.push(
+                FieldError::invalid_key(&result.name, format!("{at}.name"))
+                    .with_details(NAMES)
+                    .with_note(format!("{at}.name: \"{}\" is given", result.name)),
+            );
         }
         match &result.result_type {
             Some(ParamType::Other(word)) => {
@@ -74,7 +78,11 @@ pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
     for (index, result) in spec.results.iter().enumerate() {
         let at = format!("{path}.results[{index}]");
         if !text::is_name_part(&result.name) {
-            rules.push(FieldError::invalid_key(&result.name, format!("{at}.name")).with_details(NAMES));
+            rules.push(
+                FieldError::invalid_key(&result.name, format!("{at}.name"))
+                    .with_details(NAMES)
+                    .with_note(format!("{at}.name: \"{}\" is given", result.name)),
+            );
             continue;
         }
         match &result.result_type {
@@ -123,18 +131,21 @@ fn from_step(rules: &mut Rules<'_>, spec: &TaskSpec, result: &TaskResult, value:
                 "Could not extract step name and result name. Expected value to look like $(steps.<stepName>.results.<resultName>) but got \"{value}\""
             ),
             path,
-        ));
+        ).with_note(format!("{at}.value: leave it out where a step writes the result to $(results.{}.path)", result.name)));
         return;
     };
     if !text::is_dns_label(step) {
         rules.push(
             FieldError::new(format!("invalid extracted step name \"{step}\""), path.clone())
-                .with_details(STEP_NAMES),
+                .with_details(STEP_NAMES)
+                .with_note(format!("{at}.value: \"{step}\" is no step's name")),
         );
     }
     if !text::is_name_part(name) {
         rules.push(
-            FieldError::new(format!("invalid extracted result name \"{name}\""), path).with_details(NAMES),
+            FieldError::new(format!("invalid extracted result name \"{name}\""), path)
+                .with_details(NAMES)
+                .with_note(format!("{at}.value: \"{name}\" is no result's name")),
         );
         return;
     }

@@ -159,13 +159,24 @@ fn defaults(rules: &mut Rules<'_>, spec: &StepActionSpec) {
     for (index, param) in spec.params.iter().enumerate() {
         for name in references(index) {
             if spec.params.iter().all(|other| other.name != name) {
-                rules.push(FieldError::new(
-                    format!(
-                        "param \"{}\" default value references param \"{name}\" which is not defined",
-                        param.name
-                    ),
-                    "spec.params",
-                ));
+                rules.push(
+                    FieldError::new(
+                        format!(
+                            "param \"{}\" default value references param \"{name}\" which is not defined",
+                            param.name
+                        ),
+                        "spec.params",
+                    )
+                    .with_note(format!(
+                        "spec.params[{}].default: {}",
+                        param.name,
+                        text::suggestion(
+                            name,
+                            spec.params.iter().map(|param| param.name.as_str()),
+                            "declared params"
+                        )
+                    )),
+                );
             }
         }
         // Walk along the defaults: whoever comes back to where it began is in a circle.
@@ -184,10 +195,17 @@ fn defaults(rules: &mut Rules<'_>, spec: &StepActionSpec) {
             }
         }
         if reached.contains(&param.name.as_str()) {
-            rules.push(FieldError::new(
-                format!("param \"{}\" default value has a circular dependency", param.name),
-                "spec.params",
-            ));
+            rules.push(
+                FieldError::new(
+                    format!("param \"{}\" default value has a circular dependency", param.name),
+                    "spec.params",
+                )
+                .with_note(format!(
+                    "spec.params[{}].default: it leads back to itself through {}",
+                    param.name,
+                    reached.join(", ")
+                )),
+            );
         }
     }
 }

@@ -28,7 +28,7 @@ fn one(rules: &mut Rules<'_>, step: &Step, at: &str) {
         rules.push(FieldError::new(
             "feature flag enable-artifacts should be set to true to use artifacts feature.",
             at,
-        ));
+        ).with_note(format!("{at}: the cluster's operator allows artifacts with `enable-artifacts: \"true\"` in ConfigMap feature-flags")));
         return;
     }
     if let Some(timeout) = step.timeout.filter(|timeout| timeout.is_negative()) {
@@ -55,7 +55,11 @@ fn one(rules: &mut Rules<'_>, step: &Step, at: &str) {
     if !matches!(on_error, "" | "continue" | "stopAndFail") && !on_error.starts_with("$(params") {
         rules.push(
             FieldError::invalid(format!("\"{on_error}\""), format!("{at}.onError"))
-                .with_details("Task step onError must be either \"continue\" or \"stopAndFail\""),
+                .with_details("Task step onError must be either \"continue\" or \"stopAndFail\"")
+                .with_note(format!(
+                    "{at}.onError: {}",
+                    text::suggestion(on_error, ["continue", "stopAndFail"], "allowed values")
+                )),
         );
     }
     if step.script.trim_start().starts_with("#!win") {
@@ -126,22 +130,30 @@ fn mounts(rules: &mut Rules<'_>, step: &Step, at: &str) {
         let path = format!("{at}.volumeMounts[{index}]");
         let mounted = text::clean_path(&mount.mount_path);
         if mounted.starts_with("/tekton/") && !mounted.starts_with("/tekton/home") {
-            rules.push(FieldError::new(
-                format!(
-                    "volumeMount cannot be mounted under /tekton/ (volumeMount \"{}\" mounted at \"{}\")",
-                    mount.name, mount.mount_path
-                ),
-                format!("{path}.mountPath"),
-            ));
+            rules.push(
+                FieldError::new(
+                    format!(
+                        "volumeMount cannot be mounted under /tekton/ (volumeMount \"{}\" mounted at \"{}\")",
+                        mount.name, mount.mount_path
+                    ),
+                    format!("{path}.mountPath"),
+                )
+                .with_note(format!(
+                    "{path}.mountPath: the engine keeps its own files below /tekton; mount elsewhere"
+                )),
+            );
         }
         if mount.name.starts_with("tekton-internal-") {
-            rules.push(FieldError::new(
-                format!(
-                    "volumeMount name \"{}\" cannot start with \"tekton-internal-\"",
-                    mount.name
-                ),
-                format!("{path}.name"),
-            ));
+            rules.push(
+                FieldError::new(
+                    format!(
+                        "volumeMount name \"{}\" cannot start with \"tekton-internal-\"",
+                        mount.name
+                    ),
+                    format!("{path}.name"),
+                )
+                .with_note(format!("{path}.name: volumes of this name are the engine's own")),
+            );
         }
     }
 }
@@ -206,8 +218,8 @@ fn misplaced_references(rules: &mut Rules<'_>, step: &Step, at: &str) {
         if field != "script" && variables::inner(&text).any(artifact) {
             rules.push(FieldError::new(
                 "stepArtifact substitutions are only allowed in env, command, args and script. Found usage in",
-                path,
-            ));
+                path.clone(),
+            ).with_note(format!("{path}: pass the artifact through env or args, and read that here")));
         }
     }
 }

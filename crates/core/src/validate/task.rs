@@ -32,7 +32,8 @@ pub(super) fn merged_steps(spec: &TaskSpec) -> Vec<Step> {
 
 fn common(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) -> Vec<Step> {
     if spec.steps.is_empty() {
-        rules.push(FieldError::missing(format!("{path}.steps")));
+        let note = format!("{path}.steps: a Task has one step at least");
+        rules.push(FieldError::missing(format!("{path}.steps")).with_note(note));
     }
     volumes(rules, spec, path);
     workspaces(rules, spec, path);
@@ -59,10 +60,13 @@ fn volumes(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
             .iter()
             .any(|earlier| earlier.name == volume.name)
         {
-            rules.push(FieldError::new(
-                format!("multiple volumes with same name \"{}\"", volume.name),
-                format!("{path}.volumes[{index}].name"),
-            ));
+            rules.push(
+                FieldError::new(
+                    format!("multiple volumes with same name \"{}\"", volume.name),
+                    format!("{path}.volumes[{index}].name"),
+                )
+                .with_note(format!("{path}.volumes[{index}].name: give it another name")),
+            );
         }
     }
 }
@@ -85,10 +89,13 @@ fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
             .iter()
             .any(|earlier| earlier.name == workspace.name)
         {
-            rules.push(FieldError::new(
-                format!("workspace name \"{}\" must be unique", workspace.name),
-                format!("{at}.name"),
-            ));
+            rules.push(
+                FieldError::new(
+                    format!("workspace name \"{}\" must be unique", workspace.name),
+                    format!("{at}.name"),
+                )
+                .with_note(format!("{at}.name: declared before; each name once")),
+            );
         }
         let mounted = text::clean_path(&workspace.path());
         if taken.contains(&mounted) {

@@ -50,7 +50,7 @@ pub(super) fn status(rules: &mut Rules<'_>, run: &TaskRun) {
         rules.push(FieldError::invalid(
             "TaskRun cannot be Pending after it is started",
             "spec.status",
-        ));
+        ).with_note("spec.status: TaskRunPending holds a run before it starts; TaskRunCancelled ends one that has started"));
     }
     if let RequestedStatus::Other(word) = &run.spec.status {
         rules.push(
@@ -71,7 +71,7 @@ pub(super) fn status(rules: &mut Rules<'_>, run: &TaskRun) {
                 run.spec.status_message
             ),
             "spec.statusMessage",
-        ));
+        ).with_note("spec.statusMessage: says why a run is cancelled or held, with spec.status TaskRunCancelled or TaskRunPending"));
     }
 }
 
@@ -134,7 +134,8 @@ fn workspaces(rules: &mut Rules<'_>, bindings: &[WorkspaceBinding]) {
     for (index, binding) in bindings.iter().enumerate() {
         let path = format!("spec.workspaces[{index}]");
         if *binding == WorkspaceBinding::default() {
-            rules.push(FieldError::missing(path));
+            let note = format!("{path}: write a name, and what lies behind the workspace");
+            rules.push(FieldError::missing(path).with_note(note));
             continue;
         }
         source_of(rules, binding, &path);
@@ -215,7 +216,8 @@ fn source_of(rules: &mut Rules<'_>, binding: &WorkspaceBinding, path: &str) {
     if given.len() == 1
         && let Some((_, field)) = inner.into_iter().find(|(missing, _)| *missing)
     {
-        rules.push(FieldError::missing(format!("{path}.{field}")));
+        let note = format!("{path}: {field} says what workspace \"{}\" is", binding.name);
+        rules.push(FieldError::missing(format!("{path}.{field}")).with_note(note));
     }
 }
 
@@ -233,18 +235,21 @@ fn debug(rules: &mut Rules<'_>, run: &TaskRun) {
         "" => rules.push(FieldError::invalid(
             "onFailure breakpoint is empty, it is only allowed to be set as enabled",
             format!("{path}.onFailure"),
-        )),
+        ).with_note(format!("{path}: write onFailure: enabled, or name steps in beforeSteps"))),
         other => rules.push(FieldError::invalid(
             format!("{other} is not a valid onFailure breakpoint value, onFailure breakpoint is only allowed to be set as enabled"),
             format!("{path}.onFailure"),
-        )),
+        ).with_note(format!("{path}.onFailure: write \"enabled\""))),
     }
     for (index, step) in breakpoints.before_steps.iter().enumerate() {
         if breakpoints.before_steps[..index].contains(step) {
-            rules.push(FieldError::new(
-                format!("before step must be unique, the same step: {step} is defined multiple times at"),
-                format!("{path}.beforeSteps[{index}]"),
-            ));
+            rules.push(
+                FieldError::new(
+                    format!("before step must be unique, the same step: {step} is defined multiple times at"),
+                    format!("{path}.beforeSteps[{index}]"),
+                )
+                .with_note(format!("{path}.beforeSteps: each step once")),
+            );
         }
     }
 }
@@ -262,7 +267,10 @@ fn container_specs(rules: &mut Rules<'_>, run: &TaskRun) {
         rules.gate(field, ApiFields::Beta);
         for (index, spec) in specs.iter().enumerate() {
             if spec.name.is_empty() {
-                rules.push(FieldError::missing(format!("spec.{field}[{index}].name")));
+                rules.push(
+                    FieldError::missing(format!("spec.{field}[{index}].name"))
+                        .with_note(format!("spec.{field}[{index}].name: whose resources these are")),
+                );
             }
         }
         unique_ignoring_case(

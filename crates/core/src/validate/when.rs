@@ -20,8 +20,8 @@ pub(super) fn check(rules: &mut Rules<'_>, when: &[WhenExpression], step: &str) 
                     format!(
                         "feature flag enable-cel-in-whenexpression should be set to true to use CEL: {cel} in WhenExpression"
                     ),
-                    at,
-                ));
+                    at.clone(),
+                ).with_note(format!("{at}: the cluster's operator allows CEL with `enable-cel-in-whenexpression: \"true\"` in ConfigMap feature-flags; else write input, operator and values")));
             } else if !(input.is_empty() && operator.is_empty() && values.is_empty()) {
                 rules.push(
                     FieldError::pathless(format!(
@@ -62,7 +62,9 @@ pub(super) fn check(rules: &mut Rules<'_>, when: &[WhenExpression], step: &str) 
             );
         }
         if values.is_empty() {
-            rules.push(FieldError::invalid("expecting non-empty values field", at));
+            let note =
+                format!("{at}.values: the texts that input \"{input}\" is compared with, one at least");
+            rules.push(FieldError::invalid("expecting non-empty values field", at).with_note(note));
         }
     }
 }
