@@ -275,7 +275,7 @@ fn yaml<T: serde::de::DeserializeOwned + Default>(
         value: value.to_owned(),
         allowed,
     };
-    let tree: serde_json::Value = serde_saphyr::from_str(value).map_err(|error| bad(error.to_string()))?;
+    let tree = crate::yaml::read(value).map_err(|error| bad(error.to_string()))?;
     tektite_api::decode::read_lenient(&tree)
         .map(Some)
         .map_err(|misfit| bad(misfit.to_string()))

@@ -36,3 +36,4 @@ pub mod resources;
 pub mod substitute;
 pub mod validate;
 pub mod workspaces;
+pub mod yaml;

@@ -179,6 +179,17 @@ impl Quantity {
         text.0.parse()
     }
 
+    /// Nothing.
+    pub const ZERO: Self = Self {
+        nanos: 0,
+        format: Format::Decimal,
+    };
+
+    /// Whether it is a whole number.
+    pub const fn is_integer(self) -> bool {
+        self.nanos % NANO == 0
+    }
+
     /// Whether it is less than nothing.
     pub const fn is_negative(self) -> bool {
         self.nanos < 0

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser};
 use serde_json::Value;
+use tektite_core::yaml;
 
 use super::report::{Finding, Severity};
 
@@ -40,7 +41,7 @@ pub(super) fn split(file: &str, text: &str) -> Vec<Result<Document, Finding>> {
 }
 
 fn document(file: &str, first_line: usize, text: &str) -> Option<Result<Document, Finding>> {
-    let tree: Value = match serde_saphyr::from_str(text) {
+    let tree: Value = match yaml::read(text) {
         Ok(Value::Null) => return None,
         Ok(tree) => tree,
         Err(_)

@@ -189,14 +189,18 @@ fn object(document: &Document, given: &Given) -> Vec<Finding> {
     } else {
         as_v1(&document.tree)
     };
-    // The API server makes a name before admission.
-    if tree.pointer("/metadata/name").is_none()
-        && let Some(prefix) = tree
-            .pointer("/metadata/generateName")
+    // The API server makes a name before admission, and cuts the prefix for it.
+    let text = |pointer: &str| {
+        tree.pointer(pointer)
             .and_then(Value::as_str)
-            .map(str::to_owned)
-    {
-        tree["metadata"]["name"] = Value::String(format!("{prefix}xxxxx"));
+            .filter(|text| !text.is_empty())
+    };
+    let made = match (text("/metadata/name"), text("/metadata/generateName")) {
+        (None, Some(prefix)) => Some(format!("{}xxxxx", prefix.get(..58).unwrap_or(prefix))),
+        _ => None,
+    };
+    if let Some(made) = made {
+        tree["metadata"]["name"] = Value::String(made);
     }
     let gvk = |version: &str| GroupVersionKind {
         group: "tekton.dev".to_owned(),

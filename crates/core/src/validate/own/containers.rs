@@ -1,12 +1,10 @@
 //! What the kubelet or the API server would refuse of a container, told about the step or sidecar
 //! that it is made from. Values that hold variables are not judged. No I/O.
 
-use k8s_openapi::api::core::v1::{
-    EnvFromSource, EnvVar, ResourceRequirements, SecurityContext, VolumeDevice, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements, SecurityContext, VolumeMount};
 use tektite_api::{Sidecar, Step, StepTemplate};
 
-use super::{amounts, env};
+use super::{amounts, env, forms::image_problem};
 use crate::{
     field_error::FieldError,
     validate::{Rules, text},
@@ -15,12 +13,9 @@ use crate::{
 /// What steps, templates and sidecars have in common.
 pub(super) struct Container<'a> {
     image: &'a str,
-    pull_policy: &'a str,
-    working_dir: &'a str,
     env: &'a [EnvVar],
     env_from: &'a [EnvFromSource],
     mounts: &'a [VolumeMount],
-    devices: &'a [VolumeDevice],
     resources: &'a ResourceRequirements,
     security: Option<&'a SecurityContext>,
 }
@@ -30,12 +25,9 @@ macro_rules! container {
         pub(super) fn $name(from: &'a $type) -> Self {
             Self {
                 image: &from.image,
-                pull_policy: &from.image_pull_policy,
-                working_dir: &from.working_dir,
                 env: &from.env,
                 env_from: &from.env_from,
                 mounts: &from.volume_mounts,
-                devices: &from.volume_devices,
                 resources: &from.compute_resources,
                 security: from.security_context.as_ref(),
             }
@@ -49,35 +41,13 @@ impl<'a> Container<'a> {
     container!(of_sidecar, Sidecar);
 }
 
-/// What is wrong with one entry by itself.
+/// What is wrong with one entry by itself, beyond what the tables say.
 pub(super) fn entries(rules: &mut Rules<'_>, container: &Container<'_>, at: &str) {
     image(rules, container.image, &format!("{at}.image"));
-    one_of(
-        rules,
-        container.pull_policy,
-        &["Always", "IfNotPresent", "Never"],
-        &format!("{at}.imagePullPolicy"),
-    );
-    if container.working_dir.contains('\0') {
-        rules.push(FieldError::own(
-            "invalid value: it holds a zero byte",
-            format!("{at}.workingDir"),
-        ));
-    }
     env::list(rules, container.env, &format!("{at}.env"));
     env::sources(rules, container.env_from, &format!("{at}.envFrom"));
     for (index, mount) in container.mounts.iter().enumerate() {
         self::mount(rules, mount, &format!("{at}.volumeMounts[{index}]"));
-    }
-    for (index, device) in container.devices.iter().enumerate() {
-        for (value, field) in [(&device.name, "name"), (&device.device_path, "devicePath")] {
-            if value.is_empty() {
-                rules.push(FieldError::own(
-                    "missing field(s)",
-                    format!("{at}.volumeDevices[{index}].{field}"),
-                ));
-            }
-        }
     }
     if let Some(security) = container.security {
         self::security(rules, security, &format!("{at}.securityContext"));
@@ -86,18 +56,30 @@ pub(super) fn entries(rules: &mut Rules<'_>, container: &Container<'_>, at: &str
 
 /// What is wrong with the container as a whole, the template's values among its own.
 pub(super) fn whole(rules: &mut Rules<'_>, container: &Container<'_>, at: &str) {
+    let privileged = container
+        .security
+        .is_some_and(|security| security.privileged == Some(true));
     for (index, mount) in container.mounts.iter().enumerate() {
+        let path = format!("{at}.volumeMounts[{index}]");
         let same =
             |other: &VolumeMount| text::clean_path(&other.mount_path) == text::clean_path(&mount.mount_path);
         if !mount.mount_path.is_empty() && container.mounts[..index].iter().any(same) {
             rules.push(
                 FieldError::own(
                     format!("mount path \"{}\" must be unique", mount.mount_path),
-                    format!("{at}.volumeMounts[{index}].mountPath"),
+                    format!("{path}.mountPath"),
                 )
                 .with_note(format!(
-                    "{at}.volumeMounts[{index}]: another volume is mounted there in the same container"
+                    "{path}: another volume is mounted there in the same container"
                 )),
+            );
+        }
+        if mount.mount_propagation.as_deref() == Some("Bidirectional") && !privileged {
+            rules.push(
+                FieldError::own("invalid value: Bidirectional", format!("{path}.mountPropagation"))
+                    .with_note(format!(
+                        "{path}.mountPropagation: only a privileged container can have it"
+                    )),
             );
         }
     }
@@ -121,53 +103,7 @@ fn image(rules: &mut Rules<'_>, image: &str, at: &str) {
     if image.is_empty() || image.contains("$(") {
         return;
     }
-    let (rest, digest) = image
-        .split_once('@')
-        .map_or((image, None), |(rest, digest)| (rest, Some(digest)));
-    let slash = rest.rfind('/').map_or(0, |at| at + 1);
-    let (name, tag) = match rest[slash..].find(':') {
-        Some(colon) => (&rest[..slash + colon], Some(&rest[slash + colon + 1..])),
-        None => (rest, None),
-    };
-    let path = match name.split_once('/') {
-        // A first part with a dot, a port or `localhost` is a host, which may have upper case.
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
-        _ => name,
-    };
-    let part = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c))
-            && !part.starts_with(['.', '_', '-'])
-            && !part.ends_with(['.', '_', '-'])
-    };
-    let tag_fits = |tag: &str| {
-        (1..=128).contains(&tag.len())
-            && tag
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c))
-            && !tag.starts_with(['.', '-'])
-    };
-    let digest_fits = |digest: &str| {
-        digest.split_once(':').is_some_and(|(kind, hex)| {
-            !kind.is_empty() && hex.len() >= 32 && hex.bytes().all(|c| c.is_ascii_hexdigit())
-        })
-    };
-    let problem = if image.contains(char::is_whitespace) {
-        Some("white space is in it")
-    } else if !path.split('/').all(part) {
-        Some(
-            "a repository's name has lower-case letters, digits, and \".\", \"_\", \"-\", \"/\" between them",
-        )
-    } else if tag.is_some_and(|tag| !tag_fits(tag)) {
-        Some("a tag has letters, digits, \"_\", \".\" and \"-\", at most 128")
-    } else if digest.is_some_and(|digest| !digest_fits(digest)) {
-        Some("a digest looks like sha256:<64 hexadecimal digits>")
-    } else {
-        None
-    };
-    if let Some(problem) = problem {
+    if let Some(problem) = image_problem(image) {
         rules.push(
             FieldError::own(format!("invalid value: {image}"), at)
                 .with_note(format!("{at}: \"{image}\" is no image reference: {problem}")),
@@ -176,28 +112,7 @@ fn image(rules: &mut Rules<'_>, image: &str, at: &str) {
 }
 
 fn mount(rules: &mut Rules<'_>, mount: &VolumeMount, at: &str) {
-    for (value, field) in [(&mount.name, "name"), (&mount.mount_path, "mountPath")] {
-        if value.is_empty() {
-            rules.push(FieldError::own("missing field(s)", format!("{at}.{field}")));
-        }
-    }
-    if mount.mount_path.contains(':') && !mount.mount_path.contains("$(") {
-        rules.push(
-            FieldError::own(
-                format!("invalid value: {}", mount.mount_path),
-                format!("{at}.mountPath"),
-            )
-            .with_note(format!("{at}.mountPath: a path without \":\"")),
-        );
-    }
-    for (path, field) in [
-        (&mount.sub_path, "subPath"),
-        (&mount.sub_path_expr, "subPathExpr"),
-    ] {
-        if let Some(path) = path {
-            sub_path(rules, path, &format!("{at}.{field}"));
-        }
-    }
+    mount_path(rules, &mount.mount_path, &format!("{at}.mountPath"));
     let set = |path: &Option<String>| path.as_ref().is_some_and(|path| !path.is_empty());
     if set(&mount.sub_path) && set(&mount.sub_path_expr) {
         rules.push(
@@ -205,42 +120,47 @@ fn mount(rules: &mut Rules<'_>, mount: &VolumeMount, at: &str) {
                 .with_note(format!("{at}: keep subPath or subPathExpr")),
         );
     }
-    let propagation = mount.mount_propagation.as_deref().unwrap_or_default();
-    one_of(
-        rules,
-        propagation,
-        &["None", "HostToContainer", "Bidirectional"],
-        &format!("{at}.mountPropagation"),
-    );
+    if mount.recursive_read_only.as_deref() == Some("Enabled") && mount.read_only != Some(true) {
+        rules.push(
+            FieldError::own("invalid value: Enabled", format!("{at}.recursiveReadOnly")).with_note(format!(
+                "{at}.recursiveReadOnly: the mount has to be readOnly: true"
+            )),
+        );
+    }
 }
 
-/// A path inside a volume.
-pub(super) fn sub_path(rules: &mut Rules<'_>, path: &str, at: &str) {
-    if path.contains("$(") {
+/// A place in a container where something can be mounted.
+pub(super) fn mount_path(rules: &mut Rules<'_>, path: &str, at: &str) {
+    if path.is_empty() || path.contains("$(") {
         return;
     }
-    let problem = if path.starts_with('/') {
-        "a path inside the volume does not begin with \"/\""
-    } else if path.split('/').any(|part| part == "..") {
-        "a path inside the volume has no \"..\""
-    } else {
-        return;
+    let problem = match text::clean_path(path).as_str() {
+        "/" | "." => "the container's root cannot be mounted over",
+        "/tekton" => "the engine keeps its own files below /tekton",
+        _ => return,
     };
     rules.push(FieldError::own(format!("invalid value: {path}"), at).with_note(format!("{at}: {problem}")));
 }
 
-fn security(rules: &mut Rules<'_>, context: &SecurityContext, at: &str) {
-    for (id, field) in [
-        (context.run_as_user, "runAsUser"),
-        (context.run_as_group, "runAsGroup"),
-    ] {
-        if let Some(id) = id.filter(|id| !(0..=i64::from(u32::MAX >> 1)).contains(id)) {
-            rules.push(
-                FieldError::own(format!("invalid value: {id}"), format!("{at}.{field}"))
-                    .with_note(format!("{at}.{field}: allowed are 0 to 2147483647")),
-            );
-        }
+/// A seccomp or AppArmor profile: a file is named where one is meant, and only there.
+pub(super) fn profile(rules: &mut Rules<'_>, kind: &str, file: Option<&String>, at: &str) {
+    let local = kind == "Localhost";
+    let named = file.is_some_and(|file| !file.is_empty());
+    if local && !named {
+        rules.push(FieldError::own(
+            "missing field(s)",
+            format!("{at}.localhostProfile"),
+        ));
+    } else if named && !local && !kind.is_empty() {
+        rules.push(
+            FieldError::own("must not set the field(s)", format!("{at}.localhostProfile")).with_note(
+                format!("{at}.localhostProfile: only with type Localhost, given is {kind}"),
+            ),
+        );
     }
+}
+
+fn security(rules: &mut Rules<'_>, context: &SecurityContext, at: &str) {
     if context.run_as_non_root == Some(true) && context.run_as_user == Some(0) {
         rules.push(
             FieldError::own("invalid value: 0", format!("{at}.runAsUser"))
@@ -263,14 +183,20 @@ fn security(rules: &mut Rules<'_>, context: &SecurityContext, at: &str) {
             ),
         );
     }
-    let mount = context.proc_mount.as_deref().unwrap_or_default();
-    one_of(rules, mount, &["Default", "Unmasked"], &format!("{at}.procMount"));
-    if let Some(profile) = &context.seccomp_profile {
-        one_of(
+    if let Some(seccomp) = &context.seccomp_profile {
+        profile(
             rules,
-            &profile.type_,
-            &["Unconfined", "RuntimeDefault", "Localhost"],
-            &format!("{at}.seccompProfile.type"),
+            &seccomp.type_,
+            seccomp.localhost_profile.as_ref(),
+            &format!("{at}.seccompProfile"),
+        );
+    }
+    if let Some(apparmor) = &context.app_armor_profile {
+        profile(
+            rules,
+            &apparmor.type_,
+            apparmor.localhost_profile.as_ref(),
+            &format!("{at}.appArmorProfile"),
         );
     }
 }

@@ -4,12 +4,17 @@
 mod amounts;
 mod containers;
 mod env;
-mod probes;
+mod forms;
+mod pod;
 mod references;
 pub(super) mod run;
-mod volumes;
+mod schema;
+mod sidecar;
+mod tables;
 mod walk;
 
+use k8s_openapi::api::core::v1::Volume;
+use serde_json::Value;
 use tektite_api::{Step, TaskRun, TaskSpec, step_action::StepActionSpec};
 
 pub(crate) use amounts::resources;
@@ -30,6 +35,7 @@ pub(super) fn task(
     path: &str,
     run: Option<&TaskRun>,
 ) {
+    tables_of(rules, spec, path);
     if let Some(template) = &spec.step_template {
         containers::entries(
             rules,
@@ -47,22 +53,84 @@ pub(super) fn task(
         let at = format!("{path}.sidecars[{index}]");
         containers::entries(rules, &Container::of_sidecar(sidecar), &at);
         containers::whole(rules, &Container::of_sidecar(sidecar), &at);
-        probes::sidecar(rules, sidecar, &at);
+        self::sidecar::check(rules, sidecar, &at);
     }
     container_names(rules, spec, path);
     if run.is_none() {
         misspelt_mounts(rules, spec, path);
     }
-    volumes::list(rules, &spec.volumes, &format!("{path}.volumes"));
+    for (index, volume) in spec.volumes.iter().enumerate() {
+        one_source(rules, volume, &format!("{path}.volumes[{index}]"));
+    }
     workspaces(rules, spec, path);
     references::task(rules, spec, &Scope::of(spec, run), path);
     script_size(rules, spec, path);
     result_size(rules, spec, path);
 }
 
+/// What the tables say about Kubernetes' own types.
+fn tables_of(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let tree = |value: Result<Value, serde_json::Error>| value.unwrap_or(Value::Null);
+    if let Some(template) = &spec.step_template {
+        tables::STEPS.check(
+            rules,
+            &tree(serde_json::to_value(template)),
+            &format!("{path}.stepTemplate"),
+        );
+    }
+    for (index, step) in spec.steps.iter().enumerate() {
+        tables::STEPS.check(
+            rules,
+            &tree(serde_json::to_value(step)),
+            &format!("{path}.steps[{index}]"),
+        );
+    }
+    for (index, sidecar) in spec.sidecars.iter().enumerate() {
+        tables::SIDECARS.check(
+            rules,
+            &tree(serde_json::to_value(sidecar)),
+            &format!("{path}.sidecars[{index}]"),
+        );
+    }
+    for (index, volume) in spec.volumes.iter().enumerate() {
+        tables::VOLUMES.check(
+            rules,
+            &tree(serde_json::to_value(volume)),
+            &format!("{path}.volumes[{index}]"),
+        );
+    }
+}
+
+/// A volume has one source at most; none is an emptyDir.
+fn one_source(rules: &mut Rules<'_>, volume: &Volume, at: &str) {
+    let tree = serde_json::to_value(volume).unwrap_or_default();
+    let fields = tree.as_object().into_iter().flat_map(serde_json::Map::keys);
+    let sources: Vec<&str> = fields
+        .map(String::as_str)
+        .filter(|field| *field != "name")
+        .collect();
+    if sources.len() > 1 {
+        rules.push(
+            FieldError::own("expected exactly one, got both", at).with_note(format!(
+                "{at}: volume \"{}\" has {}; keep one",
+                volume.name,
+                sources.join(" and ")
+            )),
+        );
+    }
+    if volume.name.starts_with("tekton-internal-") {
+        rules.push(
+            FieldError::own(format!("invalid value: {}", volume.name), format!("{at}.name"))
+                .with_note(format!("{at}.name: volumes of this name are the engine's own")),
+        );
+    }
+}
+
 /// A StepAction.
 pub(super) fn step_action(rules: &mut Rules<'_>, spec: &StepActionSpec) {
     let step = as_step(spec);
+    let tree = serde_json::to_value(&step).unwrap_or(Value::Null);
+    tables::STEPS.check(rules, &tree, "spec");
     containers::entries(rules, &Container::of_step(&step), "spec");
     containers::whole(rules, &Container::of_step(&step), "spec");
     references::step_action(rules, spec);
@@ -200,15 +268,7 @@ fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
         if workspace.name.is_empty() {
             rules.push(FieldError::own("missing field(s)", format!("{at}.name")));
         }
-        if workspace.mount_path.contains(':') && !workspace.mount_path.contains("$(") {
-            rules.push(
-                FieldError::own(
-                    format!("invalid value: {}", workspace.mount_path),
-                    format!("{at}.mountPath"),
-                )
-                .with_note(format!("{at}.mountPath: a path without \":\"")),
-            );
-        }
+        containers::mount_path(rules, &workspace.mount_path, &format!("{at}.mountPath"));
     }
     for (index, result) in spec.results.iter().enumerate() {
         if result.name.len() > FILE_NAME {

@@ -1,12 +1,14 @@
 //! A TaskRun's own fields beyond the shared rules. No I/O.
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::Value;
 use tektite_api::{PodTemplate, TaskRun, TaskSpec, WorkspaceBinding, labels};
 
-use super::{Scope, containers, env, references, volumes};
+use super::{Scope, containers, env, forms::Form, pod, references, tables};
 use crate::{
     delivery::Delivery,
     field_error::FieldError,
+    quantity::Quantity,
     validate::{Rules, own::amounts, text},
 };
 
@@ -59,60 +61,59 @@ fn binding(rules: &mut Rules<'_>, binding: &WorkspaceBinding, at: &str) {
     if binding.name.is_empty() {
         rules.push(FieldError::own("missing field(s)", format!("{at}.name")));
     }
-    containers::sub_path(rules, &binding.sub_path, &format!("{at}.subPath"));
+    if !binding.sub_path.contains("$(") && !Form::InsidePath.fits(&binding.sub_path) {
+        let at = format!("{at}.subPath");
+        let note = format!("{at}: {}", Form::InsidePath.wanted());
+        rules.push(FieldError::own(format!("invalid value: {}", binding.sub_path), at).with_note(note));
+    }
+    let tree = serde_json::to_value(binding).unwrap_or(Value::Null);
+    tables::BINDINGS.check(rules, &tree, at);
     if let Some(claim) = &binding.volume_claim_template {
-        let spec = claim.spec.as_ref();
-        let modes = spec.and_then(|spec| spec.access_modes.as_ref());
-        let at = format!("{at}.volumeClaimTemplate.spec");
-        if modes.is_none_or(Vec::is_empty) {
-            rules.push(
-                FieldError::own("missing field(s)", format!("{at}.accessModes"))
-                    .with_note(format!("{at}.accessModes: for example [\"ReadWriteOnce\"]")),
-            );
-        }
-        for (index, mode) in modes.into_iter().flatten().enumerate() {
-            containers::one_of(
-                rules,
-                mode,
-                &[
-                    "ReadWriteOnce",
-                    "ReadOnlyMany",
-                    "ReadWriteMany",
-                    "ReadWriteOncePod",
-                ],
-                &format!("{at}.accessModes[{index}]"),
-            );
-        }
-        let requests = spec
-            .and_then(|spec| spec.resources.as_ref())
-            .and_then(|resources| resources.requests.as_ref());
-        match requests.and_then(|requests| requests.get("storage")) {
-            None => rules.push(
-                FieldError::own("missing field(s)", format!("{at}.resources.requests[storage]")).with_note(
-                    format!(
-                        "{at}.resources.requests[storage]: how large the volume shall be, such as \"1Gi\""
-                    ),
-                ),
-            ),
-            Some(amount) => {
-                if let Err(error) = crate::quantity::Quantity::parse(amount) {
-                    let at = format!("{at}.resources.requests[storage]");
-                    rules.push(
-                        FieldError::own(format!("invalid value: {}", amount.0), at.clone())
-                            .with_note(format!("{at}: {error}")),
-                    );
-                }
-            }
-        }
+        self::claim(rules, claim, &format!("{at}.volumeClaimTemplate.spec"));
+    }
+}
+
+/// A claim that becomes a workspace.
+fn claim(rules: &mut Rules<'_>, claim: &PersistentVolumeClaim, at: &str) {
+    let Some(spec) = &claim.spec else { return };
+    if spec.volume_mode.as_deref() == Some("Block") {
+        let at = format!("{at}.volumeMode");
+        let note = format!("{at}: a workspace is a directory, so the volume needs a file system");
+        rules.push(FieldError::own("invalid value: Block", at).with_note(note));
+    }
+    let modes = spec.access_modes.as_deref().unwrap_or_default();
+    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+        let at = format!("{at}.accessModes");
+        let note = format!(
+            "{at}: ReadWriteOncePod stands alone, given are {}",
+            modes.join(", ")
+        );
+        rules.push(FieldError::own("invalid value: ReadWriteOncePod", at).with_note(note));
+    }
+    let resources = spec.resources.as_ref();
+    let storage = resources.and_then(|resources| resources.requests.as_ref()?.get("storage"));
+    let at = format!("{at}.resources.requests[storage]");
+    match storage.map(|amount| (amount, Quantity::parse(amount))) {
+        None => rules.push(
+            FieldError::own("missing field(s)", at.clone())
+                .with_note(format!("{at}: how large the volume shall be, such as \"1Gi\"")),
+        ),
+        Some((amount, Ok(size))) if size == Quantity::ZERO => rules.push(
+            FieldError::own(format!("invalid value: {}", amount.0), at.clone())
+                .with_note(format!("{at}: a volume has a size, such as \"1Gi\"")),
+        ),
+        Some(_) => {}
     }
 }
 
 fn pod_template(rules: &mut Rules<'_>, template: &PodTemplate) {
     let path = "spec.podTemplate";
+    let tree = serde_json::to_value(template).unwrap_or(Value::Null);
+    tables::PODS.check(rules, &tree, path);
     env::list(rules, &template.env, &format!("{path}.env"));
     let own = template.pod.volumes.as_deref().unwrap_or_default();
-    volumes::list(rules, own, &format!("{path}.volumes"));
     for (index, volume) in own.iter().enumerate() {
+        super::one_source(rules, volume, &format!("{path}.volumes[{index}]"));
         if own[..index].iter().any(|earlier| earlier.name == volume.name) {
             rules.push(FieldError::own(
                 format!("multiple volumes with same name \"{}\"", volume.name),
@@ -120,22 +121,7 @@ fn pod_template(rules: &mut Rules<'_>, template: &PodTemplate) {
             ));
         }
     }
-    for (index, toleration) in template.pod.tolerations.iter().flatten().enumerate() {
-        let at = format!("{path}.tolerations[{index}]");
-        let operator = toleration.operator.as_deref().unwrap_or_default();
-        containers::one_of(
-            rules,
-            operator,
-            &["Exists", "Equal", "Lt", "Gt"],
-            &format!("{at}.operator"),
-        );
-        let effect = toleration.effect.as_deref().unwrap_or_default();
-        let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-        containers::one_of(rules, effect, &effects, &format!("{at}.effect"));
-    }
-    let policies = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
-    let policy = template.pod.dns_policy.as_deref().unwrap_or_default();
-    containers::one_of(rules, policy, &policies, &format!("{path}.dnsPolicy"));
+    pod::check(rules, template, path);
 }
 
 /// Variables of the run's own fields, and whether what they name exists: the Task's spec says it, where
