@@ -4,7 +4,7 @@
 //! errors merged and sorted. Behind it come the errors of rules that only stand here, and last the
 //! explanations.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 /// Which rules an error belongs to; also the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,15 +131,41 @@ impl fmt::Display for FieldError {
     }
 }
 
+/// More errors than this are only counted: whoever reads them begins with the first, and what is said
+/// to one object has to stay small however large the object is.
+pub const MOST_ERRORS: usize = 100;
+/// As many are taken at all, those with the same message and other paths among them.
+const MOST_TAKEN: usize = 500;
+/// The longest text that is said about one object, in bytes: clients and logs take it whole.
+pub const LONGEST_TEXT: usize = 64 * 1024;
+
 /// All rules that an object breaks, in the order and form that tools match on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldErrors(Vec<FieldError>);
+pub struct FieldErrors {
+    list: Vec<FieldError>,
+    /// How many are in the list, before they became one with others.
+    taken: usize,
+    /// How many came when there was no room left.
+    more: usize,
+}
 
 impl FieldErrors {
     /// Takes one more; errors with the same message and details become one with all their paths.
     pub fn push(&mut self, error: FieldError) {
-        let known = self.0.iter_mut().find(|known| {
-            known.message == error.message && known.details == error.details && known.origin == error.origin
+        self.push_with(|| error);
+    }
+
+    /// Takes one more, which is only made where there is room for it: a message may quote much and an
+    /// explanation may compare with much.
+    pub fn push_with(&mut self, make: impl FnOnce() -> FieldError) {
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
+        self.taken += 1;
+        let mut error = make();
+        let known = self.list.iter_mut().find(|known| {
+            known.origin == error.origin && known.message == error.message && known.details == error.details
         });
         match known {
             Some(known) => {
@@ -149,36 +175,46 @@ impl FieldErrors {
                 known.notes.extend(error.notes);
             }
             None => {
-                let mut error = error;
                 error.paths.sort();
                 error.paths.dedup();
-                self.0.push(error);
+                self.list.push(error);
             }
         }
     }
 
+    /// Whether what comes now is only counted.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= MOST_ERRORS || self.taken >= MOST_TAKEN
+    }
+
     /// Takes all of `others`.
     pub fn extend(&mut self, others: Self) {
-        for error in others.0 {
+        for error in others.list {
             self.push(error);
         }
+        self.more += others.more;
     }
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty() && self.more == 0
+    }
+
+    /// How many more there are than are told.
+    pub fn more(&self) -> usize {
+        self.more
     }
 
     /// All of them, in the order in which they are told.
     pub fn sorted(&self) -> Vec<&FieldError> {
-        let mut sorted: Vec<&FieldError> = self.0.iter().collect();
+        let mut sorted: Vec<&FieldError> = self.list.iter().collect();
         sorted.sort_by(|a, b| (a.origin, &a.message, &a.details).cmp(&(b.origin, &b.message, &b.details)));
         sorted
     }
 
     /// Leaves out what is about one of `paths` or about nothing but them.
     pub fn without_paths(&mut self, paths: &[String]) {
-        self.0.retain(|error| {
+        self.list.retain(|error| {
             error.paths.is_empty()
                 || !error.paths.iter().all(|path| {
                     paths.iter().any(|gone| {
@@ -209,21 +245,33 @@ impl From<FieldError> for FieldErrors {
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sorted = self.sorted();
-        for (index, error) in sorted.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{error}")?;
+        let mut lines: Vec<String> = sorted.iter().map(ToString::to_string).collect();
+        if self.more > 0 {
+            lines.push(format!("... and {} more", self.more));
         }
-        let mut told: Vec<&String> = Vec::new();
+        let mut told = HashSet::new();
         for note in sorted.iter().flat_map(|error| &error.notes) {
-            if !told.contains(&note) {
-                told.push(note);
-                write!(f, "\n- {note}")?;
+            if told.insert(note) {
+                lines.push(format!("- {note}"));
             }
         }
-        Ok(())
+        f.write_str(&clipped(lines.join("\n"), LONGEST_TEXT))
     }
+}
+
+/// `text` where it has at most `longest` bytes; else its first lines, and that there was more.
+pub fn clipped(mut text: String, longest: usize) -> String {
+    const MORE: &str = "\n... and more";
+    if text.len() <= longest {
+        return text;
+    }
+    let mut end = longest.saturating_sub(MORE.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    // A first line that is too long by itself is better than nothing.
+    text.truncate(text[..end].rfind('\n').unwrap_or(end));
+    text + MORE
 }
 
 impl std::error::Error for FieldErrors {}
@@ -258,5 +306,41 @@ mod tests {
         errors.push(FieldError::missing("spec.timeout"));
         errors.without_paths(&["spec.steps[0].image".to_owned(), "spec.timeout".to_owned()]);
         assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted() {
+        let mut errors = FieldErrors::default();
+        for index in 0..300 {
+            errors.push(FieldError::new(format!("no {index:03}"), "spec"));
+        }
+        errors.push_with(|| unreachable!("nothing is made where there is no room"));
+        let text = errors.to_string();
+        assert_eq!(text.lines().count(), MOST_ERRORS + 1);
+        assert!(text.ends_with("no 099: spec\n... and 201 more"), "{text}");
+
+        let mut same = FieldErrors::default();
+        for index in 0..1_000 {
+            same.push(FieldError::missing(format!("spec.steps[{index}].Image")));
+        }
+        assert!(same.to_string().ends_with("\n... and 500 more"), "{same}");
+        same.extend(errors);
+        assert_eq!(same.more(), 500 + MOST_ERRORS + 201);
+    }
+
+    #[test]
+    fn what_is_too_long_ends_with_a_line() {
+        let mut errors = FieldErrors::default();
+        for index in 0..MOST_ERRORS {
+            errors.push(FieldError::new(
+                format!("{index:03} {}", "é".repeat(1_000)),
+                "spec",
+            ));
+        }
+        let text = errors.to_string();
+        assert!(text.len() <= LONGEST_TEXT && text.len() > LONGEST_TEXT - 3_000);
+        assert!(text.ends_with(": spec\n... and more"));
+        assert_eq!(clipped("éé".repeat(8), 20), "ééé\n... and more");
+        assert_eq!(clipped("a\nb".to_owned(), 3), "a\nb");
     }
 }

@@ -10,7 +10,10 @@ use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
 };
-use tektite_core::convert::{ConvertError, convert};
+use tektite_core::{
+    convert::{ConvertError, convert},
+    field_error::{LONGEST_TEXT, clipped},
+};
 
 /// The version of reviews that the CRDs ask for.
 const REVIEW_VERSION: &str = "apiextensions.k8s.io/v1";
@@ -110,7 +113,7 @@ pub fn answer(body: &[u8]) -> Result<Vec<u8>, ReviewError> {
     let (converted_objects, result) = match converted {
         Ok(objects) => (objects, Status::success()),
         Err(error) => {
-            let message = error.to_string();
+            let message = clipped(error.to_string(), LONGEST_TEXT);
             tracing::info!(desired = request.desired, message, "not converted");
             (Vec::new(), Status::failure(&message, "BadRequest").with_code(400))
         }

@@ -3,6 +3,7 @@
 use kube::core::{admission::AdmissionResponse, response::Status};
 use serde::Deserialize;
 use serde_json::Value;
+use tektite_core::field_error::{LONGEST_TEXT, clipped};
 
 /// What the API server asks; only what is used here.
 #[derive(Clone, Debug, Deserialize)]
@@ -79,6 +80,15 @@ impl Verdict {
         Self::Allow {
             patch: None,
             warnings: Vec::new(),
+        }
+    }
+
+    /// The same, with no longer a text than is passed on and logged whole.
+    #[must_use]
+    pub fn clipped(self) -> Self {
+        match self {
+            Self::Deny(message) => Self::Deny(clipped(message, LONGEST_TEXT)),
+            allowed @ Self::Allow { .. } => allowed,
         }
     }
 }

@@ -12,7 +12,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use tektite_core::config::Config;
+use tektite_core::{
+    config::Config,
+    field_error::{LONGEST_TEXT, clipped},
+};
 
 use crate::{
     admit,
@@ -104,6 +107,7 @@ fn guarded<T>(judge: impl FnOnce() -> T) -> Result<T, Box<Response>> {
 fn question(body: &[u8]) -> Result<Request, Box<Response>> {
     read(body).map_err(|Unread { uid, message }| {
         if uid.is_empty() {
+            let message = clipped(message, LONGEST_TEXT);
             return Box::new((StatusCode::BAD_REQUEST, message).into_response());
         }
         // Who asks can be told what is wrong.
@@ -116,6 +120,7 @@ fn question(body: &[u8]) -> Result<Request, Box<Response>> {
 }
 
 fn answer(request: &Request, verdict: Verdict) -> Response {
+    let verdict = verdict.clipped();
     let mut judged = Judged {
         kind: kind(&request.kind.kind),
         operation: operation(request.operation),

@@ -237,6 +237,7 @@ fn object(document: &Document, given: &Given) -> Vec<Finding> {
         }
         Some(Object::StepAction(_)) | None => {}
     }
+    let more = errors.more();
     let unknown = judgement.unknown.iter().map(|unknown| {
         document.finding(
             Severity::Error,
@@ -254,6 +255,10 @@ fn object(document: &Document, given: &Given) -> Vec<Finding> {
         document.finding(Severity::Error, path, error.to_string(), error.notes().to_vec())
     });
     let mut findings: Vec<Finding> = unknown.chain(misfits).chain(errors).collect();
+    if more > 0 {
+        let text = format!("... and {more} more");
+        findings.push(document.finding(Severity::Error, "", text, Vec::new()));
+    }
     findings.extend(warned.into_iter().map(|warning| {
         let path = warning.split(": ").next().unwrap_or_default().to_owned();
         document.finding(Severity::Warning, &path, warning, Vec::new())
