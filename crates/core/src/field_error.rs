@@ -115,6 +115,11 @@ impl FieldError {
         &self.paths
     }
 
+    fn size(&self) -> usize {
+        let texts = self.paths.iter().chain(&self.notes).map(String::len);
+        self.message.len() + self.details.len() + texts.sum::<usize>()
+    }
+
     /// The explanations.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -136,6 +141,8 @@ impl fmt::Display for FieldError {
 pub const MOST_ERRORS: usize = 100;
 /// As many are taken at all, those with the same message and other paths among them.
 const MOST_TAKEN: usize = 500;
+/// And as many bytes: one script may be quoted by each of its mistakes.
+const MOST_BYTES: usize = 16 * LONGEST_TEXT;
 /// The longest text that is said about one object, in bytes: clients and logs take it whole.
 pub const LONGEST_TEXT: usize = 64 * 1024;
 
@@ -145,6 +152,8 @@ pub struct FieldErrors {
     list: Vec<FieldError>,
     /// How many are in the list, before they became one with others.
     taken: usize,
+    /// How many bytes these had.
+    bytes: usize,
     /// How many came when there was no room left.
     more: usize,
 }
@@ -164,6 +173,7 @@ impl FieldErrors {
         }
         self.taken += 1;
         let mut error = make();
+        self.bytes += error.size();
         let known = self.list.iter_mut().find(|known| {
             known.origin == error.origin && known.message == error.message && known.details == error.details
         });
@@ -184,7 +194,7 @@ impl FieldErrors {
 
     /// Whether what comes now is only counted.
     pub fn is_full(&self) -> bool {
-        self.list.len() >= MOST_ERRORS || self.taken >= MOST_TAKEN
+        self.list.len() >= MOST_ERRORS || self.taken >= MOST_TAKEN || self.bytes >= MOST_BYTES
     }
 
     /// Takes all of `others`.

@@ -1,8 +1,10 @@
 //! Parameters of a run: which values they have, and whether they fit (api.md 4.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use tektite_api::{ParamSpec, ParamType, ParamValue, TaskRun, TaskSpec};
+use tektite_api::{Param, ParamSpec, ParamType, ParamValue, TaskRun, TaskSpec};
+
+use crate::substitute::{LONGEST_NAME, MOST_GROWTH, Variables};
 
 /// Why a run's parameters do not fit its Task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +31,25 @@ pub enum ParamError {
         /// What may be given.
         allowed: Vec<String>,
     },
+    /// Defaults that hold each other grow with each.
+    #[error("params of {0} bytes are too large, allowed are {MOST_BYTES} bytes together")]
+    TooLarge(usize),
     /// A list is shorter than a variable needs.
     #[error("non-existent param references:[{}]", .0.join(" "))]
     OutOfBounds(Vec<String>),
+}
+
+/// More than one object can hold; only defaults that use each other make so much of it. Half of what
+/// variables may grow by, so that whatever [`Variables`] leaves as it was is found here.
+const MOST_BYTES: usize = MOST_GROWTH / 2;
+
+fn size(table: &BTreeMap<String, ParamValue>) -> usize {
+    let text = |value: &ParamValue| match value {
+        ParamValue::String(text) => text.len(),
+        ParamValue::Array(items) => items.iter().map(String::len).sum(),
+        ParamValue::Object(map) => map.values().map(String::len).sum(),
+    };
+    table.values().map(text).sum()
 }
 
 /// The values that variables see: defaults, and the run's own over them. Objects merge by key.
@@ -48,14 +66,18 @@ pub fn table(spec: &TaskSpec, run: &TaskRun) -> BTreeMap<String, ParamValue> {
         }
     }
     // A default may use defaults that stand before it, and never what the run gives.
-    for (param, text) in referring {
-        let mut variables = crate::substitute::Variables::default();
+    let mut variables = Variables::default();
+    if !referring.is_empty() {
         for (name, value) in &table {
             variables.set_param(name, value);
         }
+    }
+    for (param, text) in referring {
         let mut text = text.clone();
         variables.apply(&mut text);
-        table.insert(param.name.clone(), ParamValue::String(text));
+        let value = ParamValue::String(text);
+        variables.set_param(&param.name, &value);
+        table.insert(param.name.clone(), value);
     }
     for param in &run.spec.params {
         let value = match (table.remove(&param.name), &param.value) {
@@ -114,7 +136,17 @@ pub fn problems(
     enums: Enums,
 ) -> Vec<ParamError> {
     let mut problems = Vec::new();
-    let given = |name: &str| run.spec.params.iter().rev().find(|param| param.name == name);
+    let size = size(table);
+    if size > MOST_BYTES {
+        return vec![ParamError::TooLarge(size)];
+    }
+    let by_name: HashMap<&str, &Param> = run
+        .spec
+        .params
+        .iter()
+        .map(|param| (param.name.as_str(), param))
+        .collect();
+    let given = |name: &str| by_name.get(name).copied();
     let missing: Vec<String> = spec
         .params
         .iter()
@@ -206,29 +238,38 @@ fn out_of_bounds(spec: &TaskSpec, table: &BTreeMap<String, ParamValue>) -> Vec<S
     // In the JSON text a double quote of the bracket form has a backslash before it.
     let text = text.replace("\\\"", "\"");
     let mut beyond = Vec::new();
-    for (name, value) in table {
-        let ParamValue::Array(items) = value else { continue };
-        for form in [
-            format!("params.{name}["),
-            format!("params[\"{name}\"]["),
-            format!("params['{name}']["),
-        ] {
-            let opening = format!("$({form}");
-            for (start, _) in text.match_indices(&opening) {
-                let rest = &text[start + opening.len()..];
-                let Some(end) = rest.find("])") else { continue };
-                if rest[..end]
-                    .parse::<usize>()
-                    .is_ok_and(|index| index >= items.len())
-                {
-                    beyond.push(text[start..start + opening.len() + end + 2].to_owned());
-                }
-            }
+    for (start, opening) in text.match_indices("$(params") {
+        let rest = &text[start + opening.len()..];
+        let Some((name, digits)) = indexed(rest) else {
+            continue;
+        };
+        if let Some(ParamValue::Array(items)) = table.get(name)
+            && digits.parse::<usize>().is_ok_and(|index| index >= items.len())
+        {
+            let end = rest.find("])").map_or(rest.len(), |end| end + 2);
+            beyond.push(format!("{opening}{}", &rest[..end]));
         }
     }
     beyond.sort();
     beyond.dedup();
     beyond
+}
+
+/// Name and index in what follows `$(params`: `.name[3])`, `["name"][3])`, `['name'][3])`.
+fn indexed(rest: &str) -> Option<(&str, &str)> {
+    let window = rest
+        .char_indices()
+        .nth(LONGEST_NAME)
+        .map_or(rest, |(end, _)| &rest[..end]);
+    let (name, index) = if let Some(dotted) = window.strip_prefix('.') {
+        dotted.split_once('[')?
+    } else if let Some(quoted) = window.strip_prefix("[\"") {
+        quoted.split_once("\"][")?
+    } else {
+        window.strip_prefix("['")?.split_once("'][")?
+    };
+    let end = index.find(|c: char| !c.is_ascii_digit())?;
+    index[end..].starts_with("])").then(|| (name, &index[..end]))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Resources of the steps: what the run overrides for one step, and what it asks for all of them
 //! together (runtime.md 1.9, api.md 1.10).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity as Text};
 use tektite_api::{Step, TaskRun, TaskSpec};
@@ -39,8 +39,14 @@ type Amounts = BTreeMap<String, Text>;
 /// # Errors
 /// See [`ResourceError`].
 pub fn apply(steps: &mut [Step], run: &TaskRun) -> Result<(), ResourceError> {
+    let places: HashMap<String, usize> = steps
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(place, step)| (step.name.clone(), place))
+        .collect();
     for spec in &run.spec.step_specs {
-        let step = steps.iter_mut().find(|step| step.name == spec.name);
+        let step = places.get(&spec.name).and_then(|place| steps.get_mut(*place));
         let step = step.ok_or_else(|| ResourceError::NoSuchStep(spec.name.clone()))?;
         overlay(&mut step.compute_resources, &spec.compute_resources);
     }

@@ -1,6 +1,8 @@
 //! Workspaces of a run: whether what is bound fits what is declared, and which volumes and mounts
 //! come of it (api.md 1.5, runtime.md 1.14).
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
 };
@@ -49,12 +51,9 @@ const SOURCES: &str =
 
 /// Declares the workspaces that an inline spec uses without saying so.
 pub fn propagate(spec: &mut TaskSpec, run: &TaskRun) {
+    let mut declared: HashSet<String> = spec.workspaces.iter().map(|one| one.name.clone()).collect();
     for binding in &run.spec.workspaces {
-        if spec
-            .workspaces
-            .iter()
-            .all(|declared| declared.name != binding.name)
-        {
+        if declared.insert(binding.name.clone()) {
             let name = binding.name.clone();
             spec.workspaces.push(WorkspaceDeclaration {
                 name,
@@ -89,17 +88,19 @@ pub fn check(spec: &TaskSpec, run: &TaskRun, coschedule: Coschedule) -> Result<(
             });
         }
     }
+    let bound: HashSet<&str> = bindings.iter().map(|binding| binding.name.as_str()).collect();
     for declared in spec.workspaces.iter().filter(|declared| !declared.optional) {
-        if bindings.iter().all(|binding| binding.name != declared.name) {
+        if !bound.contains(declared.name.as_str()) {
             return Err(WorkspaceError::Unbound(declared.name.clone()));
         }
     }
+    let declared: HashSet<&str> = spec
+        .workspaces
+        .iter()
+        .map(|declared| declared.name.as_str())
+        .collect();
     for binding in bindings {
-        if spec
-            .workspaces
-            .iter()
-            .all(|declared| declared.name != binding.name)
-        {
+        if !declared.contains(binding.name.as_str()) {
             return Err(WorkspaceError::Undeclared(binding.name.clone()));
         }
     }

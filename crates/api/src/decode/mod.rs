@@ -238,5 +238,8 @@ mod tests {
         let many: Vec<Value> = (0..100).map(|n| json!(n)).collect();
         let reading: Reading<Task> = read(&json!({"spec": {"steps": many}}));
         assert_eq!(reading.misfits.len(), MOST);
+        let many: serde_json::Map<String, Value> = (0..100).map(|n| (format!("n{n}"), json!(n))).collect();
+        let reading: Reading<Task> = read(&json!({"spec": many}));
+        assert_eq!((reading.unknown.len(), reading.is_clean()), (MOST, false));
     }
 }

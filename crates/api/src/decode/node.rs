@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Misfit, Unknown, place::Place, shortened};
+use super::{MOST, Misfit, Unknown, place::Place, shortened};
 
 /// Why a value does not fit.
 #[derive(Clone, Debug)]
@@ -298,7 +298,7 @@ impl<'a> Fields<'a> {
                 if !value.is_null() {
                     return Some((key, value));
                 }
-            } else if !self.node.place.in_metadata() {
+            } else if self.node.log.unknown.borrow().len() < MOST && !self.node.place.in_metadata() {
                 self.node.log.unknown.borrow_mut().push(Unknown {
                     path: Place::Field(&self.node.place, key).path(),
                     field: key.clone(),

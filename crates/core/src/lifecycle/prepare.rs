@@ -1,7 +1,7 @@
 //! From a stored run to everything that its Pod is made from: default, resolve, validate, bind,
 //! substitute (runtime.md 5.6, 5.7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use tektite_api::{TaskRun, TaskSpec};
 
@@ -77,6 +77,9 @@ pub(super) enum PrepareError {
         /// What is wrong.
         errors: FieldErrors,
     },
+    /// A spec that no Pod can hold.
+    #[error(transparent)]
+    TooLarge(#[from] substitute::TooLarge),
     /// A step spec for no step.
     #[error("invalid StepOverride: No Step named {0}")]
     NoSuchStep(String),
@@ -176,7 +179,7 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
             .map_or(0, |status| status.retries_status.len()),
     };
     if !is_copy {
-        substitute::task_spec_stages(&mut spec, &table, context, &volumes);
+        substitute::task_spec_stages(&mut spec, &table, context, &volumes)?;
     }
     let labels = run.metadata.labels.clone().unwrap_or_default();
     Ok(Prepared {
@@ -203,8 +206,9 @@ fn admissible(gathered: &Gathered<'_>) -> Result<(), PrepareError> {
 
 /// Resources can only be given to steps and sidecars that exist.
 fn names_exist(spec: &TaskSpec, run: &TaskRun) -> Result<(), PrepareError> {
+    let steps: HashSet<&str> = spec.steps.iter().map(|step| step.name.as_str()).collect();
     for wanted in &run.spec.step_specs {
-        if spec.steps.iter().all(|step| step.name != wanted.name) {
+        if !steps.contains(wanted.name.as_str()) {
             return Err(PrepareError::NoSuchStep(wanted.name.clone()));
         }
     }

@@ -1,6 +1,8 @@
 //! The step template: its values under each step's own (runtime.md 1.6).
 
-use k8s_openapi::api::core::v1::EnvVar;
+use std::collections::{HashMap, HashSet};
+
+use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tektite_api::{Step, StepTemplate};
@@ -40,7 +42,9 @@ pub(crate) fn merge(step: &mut Step, template: &StepTemplate) {
         |device| &device.device_path,
         overlay,
     );
-    step.compute_resources = overlay(&template.compute_resources, &step.compute_resources);
+    if template.compute_resources != ResourceRequirements::default() {
+        step.compute_resources = overlay(&template.compute_resources, &step.compute_resources);
+    }
     step.security_context = match (&template.security_context, step.security_context.take()) {
         (Some(below), Some(own)) => Some(overlay(below, &own)),
         (below, own) => own.or_else(|| below.clone()),
@@ -85,8 +89,18 @@ fn merge_list<T: Clone>(
     key: impl Fn(&T) -> &String,
     merge: impl Fn(&T, &T) -> T,
 ) -> Vec<T> {
-    let in_template = |wanted: &T| template.iter().position(|item| key(item) == key(wanted));
-    let in_own = |wanted: &T| own.iter().any(|item| key(item) == key(wanted));
+    if template.is_empty() {
+        return own.to_vec();
+    }
+    let positions: HashMap<&String, usize> = template
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(place, item)| (key(item), place))
+        .collect();
+    let names: HashSet<&String> = own.iter().map(&key).collect();
+    let in_template = |wanted: &T| positions.get(key(wanted)).copied();
+    let in_own = |wanted: &T| names.contains(key(wanted));
     let mut merged = Vec::with_capacity(template.len() + own.len());
     let mut placed = 0;
     for item in own {

@@ -44,7 +44,7 @@ fn built(run: Value, form: Delivery) -> Result<Pod, BuildError> {
         task_name: "tr",
         retry_count: 0,
     };
-    task_spec_stages(&mut spec, &params, context, &volumes);
+    task_spec_stages(&mut spec, &params, context, &volumes).unwrap();
     build(&Input {
         run: &run,
         spec: &spec,

@@ -7,10 +7,10 @@
 mod fields;
 mod stages;
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 pub use fields::{pod_template, workspace_binding};
-pub use stages::{BoundVolume, Context, binding_variables, task_spec_stages};
+pub use stages::{BoundVolume, Context, TooLarge, binding_variables, task_spec_stages};
 use tektite_api::ParamValue;
 
 /// What the names between `$(` and `)` stand for, in one stage.
@@ -18,6 +18,10 @@ use tektite_api::ParamValue;
 pub struct Variables {
     strings: BTreeMap<String, String>,
     arrays: BTreeMap<String, Vec<String>>,
+    /// How many bytes they have been replaced by.
+    grown: Cell<usize>,
+    /// Whether one was not replaced for want of room.
+    left_over: Cell<bool>,
 }
 
 impl Variables {
@@ -47,6 +51,23 @@ impl Variables {
         }
     }
 
+    /// Whether a variable stayed as it was because everything together became too large.
+    pub fn is_exhausted(&self) -> bool {
+        self.left_over.get()
+    }
+
+    /// Whether there is room for `bytes` more.
+    fn takes(&self, bytes: usize) -> bool {
+        let grown = self.grown.get().saturating_add(bytes);
+        let fits = grown <= MOST_GROWTH;
+        if fits {
+            self.grown.set(grown);
+        } else {
+            self.left_over.set(true);
+        }
+        fits
+    }
+
     fn array(&self, name: &str) -> Option<&[String]> {
         self.arrays
             .get(name.strip_suffix("[*]").unwrap_or(name))
@@ -55,10 +76,14 @@ impl Variables {
 
     /// The list that `text` stands for when it is nothing but one variable.
     fn whole_array(&self, text: &str) -> Option<&[String]> {
-        self.array(text.strip_prefix("$(")?.strip_suffix(')')?)
+        let items = self.array(text.strip_prefix("$(")?.strip_suffix(')')?)?;
+        // Around each, in JSON.
+        let bytes: usize = items.iter().map(|item| item.len() + 3).sum();
+        self.takes(bytes).then_some(items)
     }
 
-    /// Replaces every known variable in `text`, once, from left to right. Everything else stays.
+    /// Replaces every known variable in `text`, once, from left to right. Everything else stays, and
+    /// what there is no room for: see [`MOST_GROWTH`].
     pub fn apply(&self, text: &mut String) {
         if !text.contains("$(") {
             return;
@@ -81,11 +106,11 @@ impl Variables {
                 .take(4)
                 .find_map(|(end, _)| Some((end, self.strings.get(&from[2..end])?)));
             match known {
-                Some((end, value)) => {
+                Some((end, value)) if self.takes(value.len()) => {
                     replaced.push_str(value);
                     rest = &from[end + 1..];
                 }
-                None => {
+                _ => {
                     replaced.push_str("$(");
                     rest = &from[2..];
                 }
@@ -114,8 +139,13 @@ impl Variables {
     }
 }
 
+/// The most that a set of variables is replaced by, in bytes, over all texts: a value of a megabyte that
+/// is used ten thousand times would be ten gigabytes, and an API server takes no object that is larger
+/// than three megabytes.
+pub const MOST_GROWTH: usize = 4 * 1024 * 1024;
+
 /// The longest text between `$(` and `)` that is looked up.
-const LONGEST_NAME: usize = 1024;
+pub(crate) const LONGEST_NAME: usize = 1024;
 
 fn param_forms(name: &str) -> [String; 4] {
     [

@@ -1,6 +1,6 @@
 //! The stages in their order, and what each knows (api.md 4.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use tektite_api::{ParamValue, TaskSpec, WorkspaceBinding};
 use tektite_protocol::paths;
@@ -44,21 +44,44 @@ pub fn binding_variables(params: &BTreeMap<String, ParamValue>) -> Variables {
     variables
 }
 
+/// A spec that no Pod could hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the values of all variables together have more than {} bytes, which no Pod can hold",
+    super::MOST_GROWTH
+)]
+pub struct TooLarge;
+
 /// Replaces everything in `spec` that the controller knows.
+///
+/// # Errors
+/// There is too much of it; then some variables are as they were.
 pub fn task_spec_stages(
     spec: &mut TaskSpec,
     params: &BTreeMap<String, ParamValue>,
     context: Context<'_>,
     bound: &[BoundVolume<'_>],
-) {
+) -> Result<(), TooLarge> {
     let none = Own::default();
-    fields::task_spec(spec, &binding_variables(params), &none);
-    fields::task_spec(spec, &contexts(context), &none);
+    stage(spec, &binding_variables(params), &none)?;
+    stage(spec, &contexts(context), &none)?;
     let own = step_results(spec);
-    fields::task_spec(spec, &task_results(spec), &own);
-    fields::task_spec(spec, &exit_codes(spec), &none);
+    let results = task_results(spec);
+    stage(spec, &results, &own)?;
+    let codes = exit_codes(spec);
+    stage(spec, &codes, &none)?;
     let (common, own) = workspaces(spec, bound);
-    fields::task_spec(spec, &common, &own);
+    stage(spec, &common, &own)
+}
+
+fn stage(spec: &mut TaskSpec, common: &Variables, own: &Own) -> Result<(), TooLarge> {
+    fields::task_spec(spec, common, own);
+    let mut all = own.steps.iter().chain(&own.sidecars).chain([common]);
+    if all.any(Variables::is_exhausted) {
+        Err(TooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 fn contexts(context: Context<'_>) -> Variables {
@@ -131,9 +154,10 @@ fn exit_codes(spec: &TaskSpec) -> Variables {
 /// Common variables, and per container the paths of workspaces that it mounts elsewhere.
 fn workspaces(spec: &TaskSpec, bound: &[BoundVolume<'_>]) -> (Variables, Own) {
     let mut common = Variables::default();
+    let names: HashSet<&str> = bound.iter().map(|volume| volume.binding.name.as_str()).collect();
     for declaration in &spec.workspaces {
         let name = &declaration.name;
-        let is_bound = bound.iter().any(|volume| volume.binding.name == *name);
+        let is_bound = names.contains(name.as_str());
         let here = is_bound || !declaration.optional;
         common.set(format!("workspaces.{name}.bound"), here.to_string());
         let path = if here { declaration.path() } else { String::new() };

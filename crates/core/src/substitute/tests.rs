@@ -48,7 +48,8 @@ fn step(field: serde_json::Value) -> serde_json::Value {
             binding: &binding,
             volume: "ws-1",
         }],
-    );
+    )
+    .unwrap();
     serde_json::to_value(&spec.steps[0]).unwrap()
 }
 
@@ -135,6 +136,30 @@ fn pod_templates_take_parameters() {
     assert_eq!(tree["env"][0]["value"], "1");
     let terms = &tree["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     assert_eq!(terms["nodeSelectorTerms"][0]["matchExpressions"][0]["key"], "v");
+}
+
+#[test]
+fn what_no_pod_can_hold_is_not_made() {
+    let large = "x".repeat(MOST_GROWTH / 4);
+    let params = BTreeMap::from([("p".to_owned(), large.as_str().into())]);
+    let script = |times: usize| {
+        let mut spec: TaskSpec =
+            serde_json::from_value(json!({"steps": [{"script": "$(params.p)".repeat(times)}]})).unwrap();
+        let context = Context {
+            run_name: "",
+            namespace: "",
+            uid: "",
+            task_name: "",
+            retry_count: 0,
+        };
+        let done = task_spec_stages(&mut spec, &params, context, &[]);
+        (done, spec.steps.remove(0).script.len())
+    };
+    assert_eq!(script(4), (Ok(()), MOST_GROWTH));
+    assert_eq!(
+        script(1_000),
+        (Err(TooLarge), MOST_GROWTH + 996 * "$(params.p)".len())
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod unknown;
 pub mod warnings;
 
 mod cel;
+mod lookup;
 mod metadata;
 mod params;
 mod reference;
@@ -49,6 +50,11 @@ impl<'a> Rules<'a> {
 
     fn push(&mut self, error: FieldError) {
         self.errors.push(error);
+    }
+
+    /// For errors that take long to make; see [`FieldErrors::push_with`].
+    fn push_with(&mut self, make: impl FnOnce() -> FieldError) {
+        self.errors.push_with(make);
     }
 
     /// Refuses `feature` where the operator does not allow it.

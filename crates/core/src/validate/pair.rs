@@ -3,7 +3,12 @@
 //! The controller finds the same when it prepares a run, one thing after the other; here all of it is
 //! told before the run is stored, in the controller's words. No I/O.
 
-use tektite_api::{ParamType, ParamValue, Step, StepAction, Task, TaskRun, TaskSpec};
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+};
+
+use tektite_api::{ParamSpec, ParamType, ParamValue, Step, StepAction, Task, TaskRun, TaskSpec};
 
 use super::{Rules, own, task::merged_steps, text};
 use crate::{
@@ -64,6 +69,13 @@ pub(super) fn inline(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) {
     fit(rules, run, spec, &name, Origin::Inline);
 }
 
+/// More parameters are not explained one by one.
+const MOST_NOTES: usize = 50;
+/// And not compared with each other.
+const MOST_COMPARED: usize = 300;
+/// Names that are longer are not compared.
+const LONGEST_COMPARED: usize = 80;
+
 /// Where the Task stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
@@ -83,17 +95,27 @@ fn fit(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, name: &str, origin
 fn values(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, origin: Origin) {
     let table = params::table(spec, run);
     let enums = Enums::from_flags(&rules.config.flags);
-    let given: Vec<&str> = run.spec.params.iter().map(|param| param.name.as_str()).collect();
+    let given: HashMap<&str, &ParamValue> = run
+        .spec
+        .params
+        .iter()
+        .map(|param| (param.name.as_str(), &param.value))
+        .collect();
+    let declared: HashMap<&str, &ParamSpec> = spec
+        .params
+        .iter()
+        .rev()
+        .map(|param| (param.name.as_str(), param))
+        .collect();
     let undeclared = || {
-        given
-            .iter()
-            .copied()
-            .filter(|name| spec.params.iter().all(|param| param.name != **name))
+        let names = run.spec.params.iter().map(|param| param.name.as_str());
+        names.filter(|name| !declared.contains_key(name))
     };
     for problem in params::problems(spec, run, &table, enums) {
         let note = match &problem {
             ParamError::Missing(names) => names
                 .iter()
+                .take(MOST_NOTES)
                 .filter_map(|name| {
                     let given = text::nearest(name, undeclared())?;
                     Some(format!(
@@ -108,20 +130,22 @@ fn values(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
                 .join("\n- "),
             ParamError::WrongType(names) => names
                 .iter()
+                .take(MOST_NOTES)
                 .filter_map(|name| {
-                    let declared = spec.params.iter().find(|param| param.name == *name)?;
-                    let given = run.spec.params.iter().rev().find(|param| param.name == *name)?;
+                    let declared = declared.get(name.as_str())?;
+                    let given = given.get(name.as_str())?;
                     Some(format!(
                         "spec.params[{name}]: {} is wanted, {} is given: {}",
                         of_type(declared.param_type.as_ref()),
-                        of_type(Some(&given.value.param_type())),
-                        serde_json::to_string(&given.value).unwrap_or_default()
+                        of_type(Some(&given.param_type())),
+                        serde_json::to_string(given).unwrap_or_default()
                     ))
                 })
                 .collect::<Vec<_>>()
                 .join("\n- "),
             ParamError::MissingKeys(keys) => keys
                 .iter()
+                .take(MOST_NOTES)
                 .map(|(name, keys)| format!("spec.params[{name}]: the keys {} are missing", keys.join(", ")))
                 .collect::<Vec<_>>()
                 .join("\n- "),
@@ -129,6 +153,9 @@ fn values(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
                 let hint = text::nearest(value, allowed.iter().map(String::as_str))
                     .map_or_else(String::new, |nearest| format!("; did you mean \"{nearest}\"?"));
                 format!("spec.params[{name}]: allowed are {}{hint}", allowed.join(", "))
+            }
+            ParamError::TooLarge(_) => {
+                "spec.params: defaults that use each other grow with each of them".to_owned()
             }
             ParamError::OutOfBounds(_) => {
                 "spec.params: lists are counted from 0, and these elements are behind the list's end"
@@ -141,9 +168,19 @@ fn values(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
         };
         rules.push(FieldError::own(message, "spec.params").with_note(note));
     }
-    for name in undeclared() {
-        if let Some(meant) = misspelt(name, spec, &given)
-            && !(origin == Origin::Inline && uses(spec, name))
+    // Each is compared with each: of hundreds, the first are enough.
+    let open: Vec<&str> = spec
+        .params
+        .iter()
+        .map(|param| param.name.as_str())
+        .filter(|name| (3..=LONGEST_COMPARED).contains(&name.len()) && !given.contains_key(name))
+        .take(MOST_COMPARED)
+        .collect();
+    let names = OnceCell::new();
+    let uses = |name: &str| names.get_or_init(|| used_names(spec)).contains(name);
+    for name in undeclared().take(MOST_COMPARED) {
+        if let Some(meant) = misspelt(name, &open)
+            && !(origin == Origin::Inline && uses(name))
         {
             let at = format!("spec.params[{name}]");
             rules.push(
@@ -154,21 +191,25 @@ fn values(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
     }
 }
 
-/// The declared parameter that is one edit away and has no value yet.
-fn misspelt<'a>(name: &str, spec: &'a TaskSpec, given: &[&str]) -> Option<&'a str> {
-    spec.params
-        .iter()
-        .map(|param| param.name.as_str())
-        .filter(|declared| !given.contains(declared) && declared.len() > 2)
-        .find(|declared| strsim::damerau_levenshtein(&name.to_lowercase(), &declared.to_lowercase()) <= 1)
+/// The one of `open`, the declared parameters without a value, that is one edit away.
+fn misspelt<'a>(name: &str, open: &[&'a str]) -> Option<&'a str> {
+    if name.len() > LONGEST_COMPARED {
+        return None;
+    }
+    let folded = name.to_lowercase();
+    open.iter()
+        .copied()
+        .find(|declared| text::distance(&folded, &declared.to_lowercase(), 1).is_some())
 }
 
-/// Whether an inline Task uses a parameter that it does not declare.
-fn uses(spec: &TaskSpec, name: &str) -> bool {
+/// The parameters that an inline Task uses, declared or not.
+fn used_names(spec: &TaskSpec) -> HashSet<String> {
     let tree = serde_json::to_string(spec)
         .unwrap_or_default()
         .replace("\\\"", "\"");
-    super::variables::params(&tree).any(|used| used.parts().0 == name || used.name == name)
+    super::variables::params(&tree)
+        .flat_map(|used| [used.parts().0.to_owned(), used.name.to_owned()])
+        .collect()
 }
 
 fn of_type(declared: Option<&ParamType>) -> &'static str {
@@ -181,18 +222,24 @@ fn of_type(declared: Option<&ParamType>) -> &'static str {
 
 fn workspaces(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, origin: Origin) {
     let bindings = &run.spec.workspaces;
-    let bound = |name: &str| bindings.iter().any(|binding| binding.name == name);
-    let declared = |name: &str| spec.workspaces.iter().any(|workspace| workspace.name == name);
+    let bound: HashSet<&str> = bindings.iter().map(|binding| binding.name.as_str()).collect();
+    let bound = |name: &str| bound.contains(name);
+    let declared: HashSet<&str> = spec
+        .workspaces
+        .iter()
+        .map(|workspace| workspace.name.as_str())
+        .collect();
+    let declared = |name: &str| declared.contains(name);
     for workspace in spec.workspaces.iter().filter(|workspace| !workspace.optional) {
         if !bound(&workspace.name) && rules.config.defaults.workspace_binding.is_none() {
-            let extra = bindings
-                .iter()
-                .map(|binding| binding.name.as_str())
-                .filter(|name| !declared(name));
-            let hint = text::nearest(&workspace.name, extra).map_or_else(String::new, |nearest| {
-                format!("; \"{nearest}\" is bound, did you mean \"{}\"?", workspace.name)
-            });
-            rules.push(
+            rules.push_with(|| {
+                let extra = bindings
+                    .iter()
+                    .map(|binding| binding.name.as_str())
+                    .filter(|name| !declared(name));
+                let hint = text::nearest(&workspace.name, extra).map_or_else(String::new, |nearest| {
+                    format!("; \"{nearest}\" is bound, did you mean \"{}\"?", workspace.name)
+                });
                 FieldError::own(
                     format!(
                         "declared workspace \"{}\" is required but has not been bound",
@@ -203,20 +250,20 @@ fn workspaces(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str,
                 .with_note(format!(
                     "spec.workspaces: Task \"{task}\" needs workspace \"{}\"{hint}",
                     workspace.name
-                )),
-            );
+                ))
+            });
         }
     }
     if origin == Origin::Named {
         for (index, binding) in bindings.iter().enumerate() {
             if !declared(&binding.name) {
-                let at = format!("spec.workspaces[{index}].name");
-                let known = spec.workspaces.iter().map(|workspace| workspace.name.as_str());
-                let note = format!(
-                    "{at}: {}",
-                    text::suggestion(&binding.name, known, "declared workspaces")
-                );
-                rules.push(
+                rules.push_with(|| {
+                    let at = format!("spec.workspaces[{index}].name");
+                    let known = spec.workspaces.iter().map(|workspace| workspace.name.as_str());
+                    let note = format!(
+                        "{at}: {}",
+                        text::suggestion(&binding.name, known, "declared workspaces")
+                    );
                     FieldError::own(
                         format!(
                             "workspace binding \"{}\" does not match any declared workspace",
@@ -224,8 +271,8 @@ fn workspaces(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str,
                         ),
                         at,
                     )
-                    .with_note(note),
-                );
+                    .with_note(note)
+                });
             }
         }
     }
@@ -270,31 +317,37 @@ fn overrides(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str) 
             "sidecars",
         ),
     ] {
+        let there: HashSet<&str> = known.iter().copied().collect();
         for (index, wanted) in specs
             .iter()
             .enumerate()
             .filter(|(_, wanted)| !wanted.name.is_empty())
         {
-            if !known.contains(&wanted.name.as_str()) {
-                let at = format!("spec.{field}[{index}].name");
-                let note = format!(
-                    "{at}: Task \"{task}\": {}",
-                    text::suggestion(&wanted.name, known.iter().copied(), word)
-                );
-                let message = format!("invalid {kind}Override: No {kind} named {}", wanted.name);
-                rules.push(FieldError::own(message, at).with_note(note));
+            if !there.contains(wanted.name.as_str()) {
+                rules.push_with(|| {
+                    let at = format!("spec.{field}[{index}].name");
+                    let note = format!(
+                        "{at}: Task \"{task}\": {}",
+                        text::suggestion(&wanted.name, known.iter().copied(), word)
+                    );
+                    let message = format!("invalid {kind}Override: No {kind} named {}", wanted.name);
+                    FieldError::own(message, at).with_note(note)
+                });
             }
         }
     }
     let before = run.spec.debug.iter().flat_map(|debug| &debug.breakpoints);
+    let there: HashSet<&str> = steps.iter().copied().collect();
     for (index, name) in before.flat_map(|points| &points.before_steps).enumerate() {
-        if !steps.contains(&name.as_str()) {
-            let at = format!("spec.debug.breakpoints.beforeSteps[{index}]");
-            let note = format!(
-                "{at}: Task \"{task}\": {}",
-                text::suggestion(name, steps.iter().copied(), "steps")
-            );
-            rules.push(FieldError::own(format!("undefined step \"{name}\""), at).with_note(note));
+        if !there.contains(name.as_str()) {
+            rules.push_with(|| {
+                let at = format!("spec.debug.breakpoints.beforeSteps[{index}]");
+                let note = format!(
+                    "{at}: Task \"{task}\": {}",
+                    text::suggestion(name, steps.iter().copied(), "steps")
+                );
+                FieldError::own(format!("undefined step \"{name}\""), at).with_note(note)
+            });
         }
     }
     if run.spec.step_specs.is_empty() {
@@ -302,8 +355,13 @@ fn overrides(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str) 
     }
     let mut merged = merged_steps(spec);
     if resources::apply(&mut merged, run).is_ok() {
+        let merged: HashMap<&str, &Step> = merged
+            .iter()
+            .rev()
+            .map(|step| (step.name.as_str(), step))
+            .collect();
         for (index, wanted) in run.spec.step_specs.iter().enumerate() {
-            if let Some(step) = merged.iter().find(|step| step.name == wanted.name) {
+            if let Some(step) = merged.get(wanted.name.as_str()) {
                 let at = format!("spec.stepSpecs[{index}].computeResources");
                 own::resources(rules, &step.compute_resources, &at);
             }
@@ -321,8 +379,9 @@ fn mounts(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
     let from_template: Vec<&str> = template.map(|volume| volume.name.as_str()).collect();
     let variable = |name: &str| name.contains("$(");
     let own_volumes: Vec<&str> = spec.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let own: HashSet<&str> = own_volumes.iter().copied().collect();
     for (index, name) in from_template.iter().enumerate() {
-        if own_volumes.contains(name) {
+        if own.contains(name) {
             rules.push(
                 FieldError::own(
                     format!("multiple volumes with same name \"{name}\""),
@@ -342,6 +401,7 @@ fn mounts(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
     {
         return;
     }
+    let all: HashSet<&str> = own.iter().chain(&from_template).copied().collect();
     let steps = spec.steps.iter().map(|step| &step.volume_mounts);
     let sidecars = spec.sidecars.iter().map(|sidecar| &sidecar.volume_mounts);
     let template = spec
@@ -360,22 +420,27 @@ fn mounts(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, ori
     for (container, mounts) in each {
         for (index, mount) in mounts.iter().enumerate() {
             let name = mount.name.as_str();
-            let known =
-                own_volumes.contains(&name) || from_template.contains(&name) || name.starts_with("ws-");
-            if known || name.is_empty() || variable(name) || name.starts_with("tekton-internal-") {
+            if all.contains(name)
+                || name.starts_with("ws-")
+                || name.is_empty()
+                || variable(name)
+                || name.starts_with("tekton-internal-")
+            {
                 continue;
             }
-            let at = format!("{container}.volumeMounts[{index}].name");
-            let (path, inside) = match origin {
-                Origin::Inline => (format!("spec.taskSpec.{at}"), format!("spec.taskSpec.{at}")),
-                Origin::Named => (
-                    "spec.taskRef.name".to_owned(),
-                    format!("Task \"{task}\", spec.{at}"),
-                ),
-            };
-            let known = own_volumes.iter().chain(&from_template).copied();
-            let note = format!("{inside}: {}", text::suggestion(name, known, "volumes"));
-            rules.push(FieldError::own(format!("undefined volume \"{name}\""), path).with_note(note));
+            rules.push_with(|| {
+                let at = format!("{container}.volumeMounts[{index}].name");
+                let (path, inside) = match origin {
+                    Origin::Inline => (format!("spec.taskSpec.{at}"), format!("spec.taskSpec.{at}")),
+                    Origin::Named => (
+                        "spec.taskRef.name".to_owned(),
+                        format!("Task \"{task}\", spec.{at}"),
+                    ),
+                };
+                let known = own_volumes.iter().chain(&from_template).copied();
+                let note = format!("{inside}: {}", text::suggestion(name, known, "volumes"));
+                FieldError::own(format!("undefined volume \"{name}\""), path).with_note(note)
+            });
         }
     }
 }
@@ -402,6 +467,12 @@ fn volumes_of<'a>(run: &'a TaskRun, spec: &'a TaskSpec) -> Vec<&'a str> {
 
 /// What steps hand to StepActions that exist. `volumes` are all that there are, where they are known.
 fn step_actions(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, actions: Actions<'_>, volumes: &[&str]) {
+    let of_task: HashMap<&str, &ParamSpec> = spec
+        .params
+        .iter()
+        .rev()
+        .map(|param| (param.name.as_str(), param))
+        .collect();
     for (index, step) in spec.steps.iter().enumerate() {
         let Some(step_ref) = step
             .step_ref
@@ -413,7 +484,7 @@ fn step_actions(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, actions: Act
         if let Some(mut action) = actions(&step_ref.name) {
             defaults::step_action(&mut action);
             let at = format!("{path}.steps[{index}]");
-            one_action(rules, step, index, &action, &at, spec);
+            one_action(rules, step, index, &action, &at, &of_task);
             mounted_by(rules, step, &action, &at, volumes);
         }
     }
@@ -421,33 +492,47 @@ fn step_actions(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, actions: Act
 
 /// The volumes that a StepAction is told to mount.
 fn mounted_by(rules: &mut Rules<'_>, step: &Step, action: &StepAction, at: &str, volumes: &[&str]) {
+    let there: HashSet<&str> = volumes.iter().copied().collect();
+    let given: HashMap<&str, &ParamValue> = step
+        .params
+        .iter()
+        .rev()
+        .map(|param| (param.name.as_str(), &param.value))
+        .collect();
+    let defaults: HashMap<&str, &ParamSpec> = action
+        .spec
+        .params
+        .iter()
+        .rev()
+        .map(|param| (param.name.as_str(), param))
+        .collect();
     for mount in &action.spec.volume_mounts {
         let Some(used) = super::variables::params(&mount.name).next() else {
             continue;
         };
-        let given = step
-            .params
-            .iter()
-            .find(|param| param.name == used.name)
-            .map(|param| &param.value);
-        let default = action.spec.params.iter().find(|param| param.name == used.name);
-        let value = given.or_else(|| default.and_then(|param| param.default.as_ref()));
+        let default = defaults.get(used.name);
+        let value = given
+            .get(used.name)
+            .copied()
+            .or_else(|| default.and_then(|param| param.default.as_ref()));
         let Some(ParamValue::String(name)) = value else {
             continue;
         };
         if volumes.is_empty()
             || name.contains("$(")
-            || volumes.contains(&name.as_str())
+            || there.contains(name.as_str())
             || name.starts_with("ws-")
         {
             continue;
         }
-        let at = format!("{at}.params[{}]", used.name);
-        let note = format!(
-            "{at}: {}",
-            text::suggestion(name, volumes.iter().copied(), "volumes")
-        );
-        rules.push(FieldError::own(format!("undefined volume \"{name}\""), at).with_note(note));
+        rules.push_with(|| {
+            let at = format!("{at}.params[{}]", used.name);
+            let note = format!(
+                "{at}: {}",
+                text::suggestion(name, volumes.iter().copied(), "volumes")
+            );
+            FieldError::own(format!("undefined volume \"{name}\""), at).with_note(note)
+        });
     }
 }
 
@@ -457,11 +542,17 @@ fn one_action(
     index: usize,
     action: &StepAction,
     at: &str,
-    task: &TaskSpec,
+    of_task: &HashMap<&str, &ParamSpec>,
 ) {
     let name = action.metadata.name.as_deref().unwrap_or_default();
     let declared = &action.spec.params;
     let known = || declared.iter().map(|param| param.name.as_str());
+    let by_name: HashMap<&str, &ParamSpec> = declared
+        .iter()
+        .rev()
+        .map(|param| (param.name.as_str(), param))
+        .collect();
+    let given: HashSet<&str> = step.params.iter().map(|param| param.name.as_str()).collect();
     let preface = format!(
         "failed to resolve step ref for step \"{}\" (index {index})",
         step.name
@@ -470,16 +561,17 @@ fn one_action(
         .params
         .iter()
         .map(|param| param.name.as_str())
-        .filter(|given| known().all(|known| known != *given))
+        .filter(|given| !by_name.contains_key(given))
         .collect();
     let at_params = format!("{at}.params");
     if !extra.is_empty() {
         let notes: Vec<String> = extra
             .iter()
+            .take(MOST_NOTES)
             .map(|given| {
                 format!(
                     "{at_params}[{given}]: StepAction \"{name}\": {}",
-                    text::suggestion(given, known().collect::<Vec<_>>(), "declared params")
+                    text::suggestion(given, known(), "declared params")
                 )
             })
             .collect();
@@ -496,7 +588,7 @@ fn one_action(
     }
     let missing: Vec<&str> = declared
         .iter()
-        .filter(|param| param.default.is_none() && step.params.iter().all(|given| given.name != param.name))
+        .filter(|param| param.default.is_none() && !given.contains(param.name.as_str()))
         .map(|param| param.name.as_str())
         .collect();
     if !missing.is_empty() {
@@ -512,7 +604,7 @@ fn one_action(
         );
     }
     for given in &step.params {
-        let Some(param) = declared.iter().find(|param| param.name == given.name) else {
+        let Some(param) = by_name.get(given.name.as_str()) else {
             continue;
         };
         let wanted = param.param_type.clone().unwrap_or_default();
@@ -524,7 +616,7 @@ fn one_action(
                     .next()
                     .filter(|used| used.inner.len() + 3 == text.len() && used.is_whole());
                 whole
-                    .and_then(|used| task.params.iter().find(|param| param.name == used.name))
+                    .and_then(|used| of_task.get(used.name))
                     .and_then(|param| param.param_type.clone())
                     .unwrap_or_default()
             }

@@ -1,12 +1,14 @@
 //! Declared parameters, and those that an inline Task gets from its run (api.md 3.5, T36 to T45, and
 //! 3.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use tektite_api::{ParamSpec, ParamType, ParamValue, PropertySpec, TaskRun, TaskSpec};
+use tektite_api::{ParamSpec, ParamType, ParamValue, PropertySpec, Step, TaskRun, TaskSpec};
 
 use super::{
-    Rules, results, task, text,
+    Rules,
+    lookup::{Declared, repeated},
+    results, text,
     text::{Dots, is_param_name},
     usage,
 };
@@ -86,13 +88,13 @@ fn types(rules: &mut Rules<'_>, param: &ParamSpec, at: &str) {
 
 /// T39 to T43.
 fn duplicates_and_enums(rules: &mut Rules<'_>, params: &[ParamSpec], path: &str, names: Names) {
-    for (index, param) in params.iter().enumerate() {
+    let again = repeated(params.iter().map(|param| &param.name));
+    for (param, again) in params.iter().zip(again) {
         let at = format!("{path}[{}]", param.name);
-        if params[..index].iter().any(|earlier| earlier.name == param.name) {
+        if again {
             rules.push(
-                FieldError::new("parameter appears more than once", at.clone()).with_note(format!(
-                    "{at}: declared at {path}[{index}] and before; each name once"
-                )),
+                FieldError::new("parameter appears more than once", at.clone())
+                    .with_note(format!("{at}: declared before; each name once")),
             );
         }
         if param.allowed.is_empty() || names == Names::WithoutEnums {
@@ -114,9 +116,9 @@ fn duplicates_and_enums(rules: &mut Rules<'_>, params: &[ParamSpec], path: &str,
                 ),
             );
         }
-        for (index, value) in param.allowed.iter().enumerate() {
-            if param.allowed[..index].contains(value) {
-                rules.push(
+        for (value, again) in param.allowed.iter().zip(repeated(param.allowed.iter())) {
+            if again {
+                rules.push_with(|| {
                     FieldError::new(
                         format!("parameter enum value {value} appears more than once"),
                         at.clone(),
@@ -124,19 +126,19 @@ fn duplicates_and_enums(rules: &mut Rules<'_>, params: &[ParamSpec], path: &str,
                     .with_note(format!(
                         "{at}.enum: each value once: {}",
                         param.allowed.join(", ")
-                    )),
-                );
+                    ))
+                });
             }
         }
         if let Some(ParamValue::String(default)) = &param.default
             && !default.is_empty()
             && !param.allowed.contains(default)
         {
-            let note = format!("{at}: allowed are {}", param.allowed.join(", "));
-            rules.push(
+            rules.push_with(|| {
+                let note = format!("{at}: allowed are {}", param.allowed.join(", "));
                 FieldError::new(format!("param default value {default} not in the enum list"), at)
-                    .with_note(note),
-            );
+                    .with_note(note)
+            });
         }
     }
 }
@@ -213,7 +215,7 @@ fn quoted(names: &[&str]) -> String {
 
 /// R10: what an inline Task's steps may use, and whether they do it right. Paths lack `taskSpec`, as
 /// upstream's do.
-pub(super) fn propagated(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) {
+pub(super) fn propagated(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, merged: &[Step]) {
     let mut table: Vec<ParamSpec> = run
         .spec
         .params
@@ -231,8 +233,13 @@ pub(super) fn propagated(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) 
             ..ParamSpec::default()
         })
         .collect();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (place, entry) in table.iter().enumerate() {
+        places.entry(entry.name.clone()).or_insert(place);
+    }
     for declared in &spec.params {
-        let Some(entry) = table.iter_mut().find(|entry| entry.name == declared.name) else {
+        let Some(entry) = places.get(&declared.name).and_then(|place| table.get_mut(*place)) else {
+            places.insert(declared.name.clone(), table.len());
             table.push(declared.clone());
             continue;
         };
@@ -256,11 +263,10 @@ pub(super) fn propagated(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) 
         types(rules, param, &format!("spec.{}", param.name));
     }
     // Duplicates among the run's own are told by R9, with another text.
-    let declared_only: Vec<ParamSpec> = spec.params.clone();
-    duplicates_and_enums(rules, &declared_only, "spec.params", Names::Checked);
-    let merged = task::merged_steps(spec);
-    usage::arrays(rules, &merged, &table, "spec");
-    usage::declared(rules, &merged, &table, "spec");
+    duplicates_and_enums(rules, &spec.params, "spec.params", Names::Checked);
+    let table = Declared::new(&table);
+    usage::arrays(rules, merged, &table, "spec");
+    usage::declared(rules, merged, &table, "spec");
 }
 
 fn keys_note(name: &str) -> String {

@@ -1,8 +1,8 @@
 //! Results that Tasks and steps declare (api.md 3.5, T24 to T26 and T55 to T62).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tektite_api::{ParamType, ParamValue, PropertySpec, TaskResult, TaskSpec};
+use tektite_api::{ParamType, ParamValue, PropertySpec, Step, TaskResult, TaskSpec};
 
 use super::{Rules, text};
 use crate::field_error::FieldError;
@@ -75,6 +75,7 @@ pub(super) fn not_strings(properties: &BTreeMap<String, PropertySpec>) -> Vec<&s
 
 /// T55 to T62.
 pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    let steps = StepsResults::of(spec);
     for (index, result) in spec.results.iter().enumerate() {
         let at = format!("{path}.results[{index}]");
         if !text::is_name_part(&result.name) {
@@ -103,7 +104,7 @@ pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
             _ => {}
         }
         match &result.value {
-            Some(ParamValue::String(value)) => from_step(rules, spec, result, value, &at),
+            Some(ParamValue::String(value)) => from_step(rules, &steps, result, value, &at),
             Some(other) => rules.push(
                 FieldError::new(
                     format!("Invalid Type. Wanted string but got: \"{}\"", other.param_type()),
@@ -118,8 +119,34 @@ pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
     }
 }
 
+/// Steps by name, and their results.
+struct StepsResults<'a> {
+    spec: &'a TaskSpec,
+    steps: HashMap<&'a str, &'a Step>,
+    results: HashSet<(&'a str, &'a str)>,
+}
+
+impl<'a> StepsResults<'a> {
+    fn of(spec: &'a TaskSpec) -> Self {
+        let mut steps = HashMap::new();
+        let mut results = HashSet::new();
+        for step in &spec.steps {
+            // Of equal names the first counts; that there are two is told elsewhere.
+            if let std::collections::hash_map::Entry::Vacant(place) = steps.entry(step.name.as_str()) {
+                place.insert(step);
+                results.extend(
+                    step.results
+                        .iter()
+                        .map(|result| (step.name.as_str(), result.name.as_str())),
+                );
+            }
+        }
+        Self { spec, steps, results }
+    }
+}
+
 /// A step's result that stands for the Task's.
-fn from_step(rules: &mut Rules<'_>, spec: &TaskSpec, result: &TaskResult, value: &str, at: &str) {
+fn from_step(rules: &mut Rules<'_>, known: &StepsResults<'_>, result: &TaskResult, value: &str, at: &str) {
     let path = format!("{at}.{}.value", result.name);
     let parts = super::variables::inner(value).find_map(|inner| {
         let rest = inner.strip_prefix("steps.")?;
@@ -149,31 +176,28 @@ fn from_step(rules: &mut Rules<'_>, spec: &TaskSpec, result: &TaskResult, value:
         );
         return;
     }
-    let known = || spec.steps.iter().map(|step| step.name.as_str());
-    match spec.steps.iter().find(|candidate| candidate.name == step) {
-        None => rules.push(
+    match known.steps.get(step) {
+        None => rules.push_with(|| {
+            let names = known.spec.steps.iter().map(|step| step.name.as_str());
             FieldError::own(
                 format!("undefined step \"{step}\" in \"{value}\""),
                 format!("{at}.value"),
             )
-            .with_note(format!(
-                "{at}.value: {}",
-                text::suggestion(step, known(), "steps")
-            )),
-        ),
+            .with_note(format!("{at}.value: {}", text::suggestion(step, names, "steps")))
+        }),
         Some(found) if found.step_ref.is_none() => {
-            let declared = || found.results.iter().map(|result| result.name.as_str());
-            if !declared().any(|declared| declared == name) {
-                rules.push(
+            if !known.results.contains(&(step, name)) {
+                rules.push_with(|| {
+                    let declared = found.results.iter().map(|result| result.name.as_str());
                     FieldError::own(
                         format!("undefined result \"{name}\" of step \"{step}\" in \"{value}\""),
                         format!("{at}.value"),
                     )
                     .with_note(format!(
                         "{at}.value: {}",
-                        text::suggestion(name, declared(), "declared results of that step")
-                    )),
-                );
+                        text::suggestion(name, declared, "declared results of that step")
+                    ))
+                });
             }
         }
         Some(_) => {}

@@ -1,9 +1,13 @@
 //! StepActions (api.md 3.7).
 
+use std::collections::{HashMap, HashSet};
+
 use tektite_api::{ParamType, Step, step_action::StepActionSpec};
 
 use super::{
-    Rules, own, params, results, text,
+    Rules,
+    lookup::Declared,
+    own, params, results, text,
     usage::{self, Paths},
     variables,
 };
@@ -55,11 +59,7 @@ fn uses(rules: &mut Rules<'_>, spec: &StepActionSpec) {
             rules.push(FieldError::missing(format!("spec.{}.properties", param.name)));
         }
     }
-    let is_array = |name: &str| {
-        spec.params
-            .iter()
-            .any(|param| param.name == name && param.param_type == Some(ParamType::Array))
-    };
+    let params = Declared::new(&spec.params);
     let step = as_step(spec);
     for (field, text, slot) in usage::fields(&step) {
         let (array_path, unknown_path) = match field.strip_prefix("volumeMount[") {
@@ -72,20 +72,20 @@ fn uses(rules: &mut Rules<'_>, spec: &StepActionSpec) {
             }
             None => (format!("spec.{field}"), format!("spec.{field}")),
         };
+        let nested = || array_path.clone();
+        let paths = Paths {
+            at: &unknown_path,
+            nested: &nested,
+            plain: &unknown_path,
+        };
         for used in variables::params(text) {
-            if used.is_whole() && is_array(used.name) {
-                if let Some(error) = usage::array_use(text, used, slot, array_path.clone(), &array_path) {
-                    rules.push(error);
-                }
+            let fault = if used.is_whole() && params.is_array(used.name) {
+                usage::array_use(text, used, slot, &nested, &array_path)
             } else {
-                let paths = Paths {
-                    at: &unknown_path,
-                    nested: &array_path,
-                    plain: &unknown_path,
-                };
-                if let Some(error) = usage::param_use(text, used, &spec.params, &paths) {
-                    rules.push(error);
-                }
+                usage::param_use(text, used, &params, &paths)
+            };
+            if let Some(make) = fault {
+                rules.push_with(make);
             }
         }
     }
@@ -109,15 +109,18 @@ pub(super) fn as_step(spec: &StepActionSpec) -> Step {
 
 /// A8.
 fn script_results(rules: &mut Rules<'_>, spec: &StepActionSpec) {
+    let known: HashSet<&str> = spec.results.iter().map(|result| result.name.as_str()).collect();
     for root in ["step.results", "results"] {
         for name in variables::names_after(&spec.script, root) {
-            let known = || spec.results.iter().map(|result| result.name.as_str());
-            if !known().any(|known| known == name) {
-                let note = format!(
-                    "spec.script: $({root}.{name}…) names no result; {}",
-                    text::suggestion(name, known().collect::<Vec<_>>(), "declared results")
-                );
-                rules.push(variables::non_existent(&spec.script, "spec.script").with_note(note));
+            if !known.contains(name) {
+                rules.push_with(|| {
+                    let names = spec.results.iter().map(|result| result.name.as_str());
+                    let note = format!(
+                        "spec.script: $({root}.{name}…) names no result; {}",
+                        text::suggestion(name, names, "declared results")
+                    );
+                    variables::non_existent(&spec.script, "spec.script").with_note(note)
+                });
             }
         }
     }
@@ -148,64 +151,133 @@ fn mounts(rules: &mut Rules<'_>, spec: &StepActionSpec) {
 
 /// A11, for every version: a default that can never be worked out fails each run.
 fn defaults(rules: &mut Rules<'_>, spec: &StepActionSpec) {
-    let references = |index: usize| -> Vec<&str> {
-        match &spec.params[index].default {
-            Some(tektite_api::ParamValue::String(text)) => {
-                variables::params(text).map(|used| used.parts().0).collect()
-            }
-            _ => Vec::new(),
-        }
-    };
-    for (index, param) in spec.params.iter().enumerate() {
-        for name in references(index) {
-            if spec.params.iter().all(|other| other.name != name) {
-                rules.push(
-                    FieldError::new(
-                        format!(
-                            "param \"{}\" default value references param \"{name}\" which is not defined",
-                            param.name
-                        ),
-                        "spec.params",
-                    )
-                    .with_note(format!(
-                        "spec.params[{}].default: {}",
-                        param.name,
-                        text::suggestion(
-                            name,
-                            spec.params.iter().map(|param| param.name.as_str()),
-                            "declared params"
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (place, param) in spec.params.iter().enumerate() {
+        places.entry(&param.name).or_insert(place);
+    }
+    let mut graph: Vec<Vec<usize>> = Vec::with_capacity(spec.params.len());
+    for param in &spec.params {
+        let mut to = Vec::new();
+        if let Some(tektite_api::ParamValue::String(text)) = &param.default {
+            for name in variables::params(text).map(|used| used.parts().0) {
+                match places.get(name) {
+                    Some(place) => to.push(*place),
+                    None => rules.push_with(|| {
+                        FieldError::new(
+                            format!(
+                                "param \"{}\" default value references param \"{name}\" which is not defined",
+                                param.name
+                            ),
+                            "spec.params",
                         )
-                    )),
-                );
+                        .with_note(format!(
+                            "spec.params[{}].default: {}",
+                            param.name,
+                            text::suggestion(
+                                name,
+                                spec.params.iter().map(|param| param.name.as_str()),
+                                "declared params"
+                            )
+                        ))
+                    }),
+                }
             }
+            to.sort_unstable();
+            to.dedup();
         }
-        // Walk along the defaults: whoever comes back to where it began is in a circle.
-        let mut reached: Vec<&str> = references(index);
-        let mut next = 0;
-        while next < reached.len() {
-            let name = reached[next];
-            next += 1;
-            let Some(at) = spec.params.iter().position(|other| other.name == name) else {
-                continue;
-            };
-            for further in references(at) {
-                if !reached.contains(&further) {
-                    reached.push(further);
+        graph.push(to);
+    }
+    for place in in_circles(&graph) {
+        rules.push_with(|| {
+            FieldError::new(
+                format!(
+                    "param \"{}\" default value has a circular dependency",
+                    spec.params[place].name
+                ),
+                "spec.params",
+            )
+            .with_note(format!(
+                "spec.params[{}].default: it leads back to itself",
+                spec.params[place].name
+            ))
+        });
+    }
+}
+
+/// The places from which one comes back to where one began. Takes time in proportion to the graph, and no
+/// recursion: a chain may have as many links as an object has room for.
+fn in_circles(graph: &[Vec<usize>]) -> Vec<usize> {
+    // First in the order in which all that can be reached from a place has been seen; then backwards,
+    // where each walk stays within one circle.
+    let mut order = Vec::with_capacity(graph.len());
+    let mut seen = vec![false; graph.len()];
+    for begin in 0..graph.len() {
+        let mut path = Vec::new();
+        if !std::mem::replace(&mut seen[begin], true) {
+            path.push((begin, 0));
+        }
+        while let Some((place, next)) = path.last_mut() {
+            match graph[*place].get(*next) {
+                Some(to) => {
+                    *next += 1;
+                    if !std::mem::replace(&mut seen[*to], true) {
+                        path.push((*to, 0));
+                    }
+                }
+                None => {
+                    order.push(*place);
+                    path.pop();
                 }
             }
         }
-        if reached.contains(&param.name.as_str()) {
-            rules.push(
-                FieldError::new(
-                    format!("param \"{}\" default value has a circular dependency", param.name),
-                    "spec.params",
-                )
-                .with_note(format!(
-                    "spec.params[{}].default: it leads back to itself through {}",
-                    param.name,
-                    reached.join(", ")
-                )),
-            );
+    }
+    let mut back: Vec<Vec<usize>> = vec![Vec::new(); graph.len()];
+    for (from, to) in graph.iter().enumerate() {
+        for to in to {
+            back[*to].push(from);
         }
+    }
+    let mut found = Vec::new();
+    let mut left = vec![true; graph.len()];
+    for begin in order.into_iter().rev() {
+        let mut circle = Vec::new();
+        if std::mem::replace(&mut left[begin], false) {
+            circle.push(begin);
+        }
+        let mut next = 0;
+        while let Some(place) = circle.get(next).copied() {
+            next += 1;
+            for from in &back[place] {
+                if std::mem::replace(&mut left[*from], false) {
+                    circle.push(*from);
+                }
+            }
+        }
+        if circle.len() > 1 || circle.iter().any(|place| graph[*place].contains(place)) {
+            found.extend(circle);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_circles;
+
+    #[test]
+    fn circles_are_found_and_what_leads_to_them_is_not() {
+        let graph = |edges: &[(usize, usize)]| {
+            let mut graph = vec![Vec::new(); 6];
+            edges.iter().for_each(|(from, to)| graph[*from].push(*to));
+            in_circles(&graph)
+        };
+        assert_eq!(graph(&[]), [0; 0]);
+        assert_eq!(graph(&[(0, 1), (1, 2), (0, 2)]), [0; 0]);
+        assert_eq!(graph(&[(0, 0), (1, 0), (0, 2)]), [0]);
+        assert_eq!(
+            graph(&[(0, 1), (1, 2), (2, 1), (2, 3), (3, 4), (4, 5), (5, 3)]),
+            [1, 2, 3, 4, 5]
+        );
     }
 }

@@ -1,23 +1,28 @@
 //! Steps (api.md 3.5, T7 to T23).
 
-use tektite_api::{Step, TaskSpec, task::StepRef};
+use std::collections::HashSet;
 
-use super::{Rules, reference, results, text, variables, when};
+use tektite_api::{Step, TaskResult, TaskSpec, task::StepRef};
+
+use super::{Rules, lookup::repeated, reference, results, text, variables, when};
 use crate::{config::ApiFields, field_error::FieldError};
 
 /// All rules of all steps; `merged` are the spec's with the template's values.
 pub(super) fn check(rules: &mut Rules<'_>, spec: &TaskSpec, merged: &[Step], path: &str) {
-    for (index, step) in merged.iter().enumerate() {
+    let of_task: HashSet<&str> = spec.results.iter().map(|result| result.name.as_str()).collect();
+    let again = repeated(merged.iter().map(|step| &step.name));
+    for ((index, step), again) in merged.iter().enumerate().zip(again) {
         let at = format!("{path}.steps[{index}]");
-        let same = |earlier: &Step| !step.name.is_empty() && earlier.name == step.name;
-        if merged[..index].iter().any(same) {
+        if again && !step.name.is_empty() {
             rules.push(
                 FieldError::both(&[&format!("{at}.name")])
                     .with_note(format!("{at}.name: another step is called \"{}\"", step.name)),
             );
         }
         one(rules, step, &at);
-        script_results(rules, spec, step, &at);
+        if step.script.contains("$(") {
+            script_results(rules, spec, &of_task, step, &at);
+        }
         results::step(rules, &step.results, &format!("{path}.steps.results[{index}]"));
         when::check(rules, &step.when, &at);
     }
@@ -225,29 +230,38 @@ fn misplaced_references(rules: &mut Rules<'_>, step: &Step, at: &str) {
 }
 
 /// T23, T49: paths of results that nobody declares.
-fn script_results(rules: &mut Rules<'_>, spec: &TaskSpec, step: &Step, at: &str) {
-    let of_step: Vec<&str> = step.results.iter().map(|result| result.name.as_str()).collect();
-    let of_task: Vec<&str> = spec.results.iter().map(|result| result.name.as_str()).collect();
-    for (prefix, known, what, asked) in [
+fn script_results(rules: &mut Rules<'_>, spec: &TaskSpec, of_task: &HashSet<&str>, step: &Step, at: &str) {
+    let of_step: HashSet<&str> = step.results.iter().map(|result| result.name.as_str()).collect();
+    for (prefix, known, declared, what, asked) in [
         (
             "step.results",
-            of_step,
+            &of_step,
+            &step.results,
             "declared results of the step",
             !step.results.is_empty(),
         ),
-        ("results", of_task, "declared results of the Task", true),
+        (
+            "results",
+            of_task,
+            &spec.results,
+            "declared results of the Task",
+            true,
+        ),
     ] {
         if !asked {
             continue;
         }
         for used in variables::names_after(&step.script, prefix) {
-            if !known.contains(&used) {
-                let path = format!("{at}.script");
-                let note = format!(
-                    "{path}: $({prefix}.{used}…) names no result; {}",
-                    text::suggestion(used, known.iter().copied(), what)
-                );
-                rules.push(variables::non_existent(&step.script, path).with_note(note));
+            if !known.contains(used) {
+                rules.push_with(|| {
+                    let path = format!("{at}.script");
+                    let names = declared.iter().map(|result: &TaskResult| result.name.as_str());
+                    let note = format!(
+                        "{path}: $({prefix}.{used}…) names no result; {}",
+                        text::suggestion(used, names, what)
+                    );
+                    variables::non_existent(&step.script, path).with_note(note)
+                });
             }
         }
     }

@@ -1,28 +1,38 @@
 //! A Task's spec, stored or inline (api.md 3.5).
 
+use std::collections::HashSet;
+
 use tektite_api::{Step, TaskRun, TaskSpec};
 
-use super::{Rules, own, params, results, sidecars, steps, text, usage};
+use super::{
+    Rules,
+    lookup::{Declared, repeated},
+    own, params, results, sidecars, steps, text, usage,
+};
 use crate::{config::ApiFields, field_error::FieldError, pod};
 
 /// A stored Task's: its variables are all declared in it.
 pub(super) fn stored(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
     let merged = common(rules, spec, path);
-    usage::declared(rules, &merged, &spec.params, path);
+    usage::declared(rules, &merged, &Declared::new(&spec.params), path);
     own::task(rules, spec, &merged, path, None);
 }
 
 /// An inline one: the run's parameters and workspaces count as declared, which
-/// [`params::propagated`] looks at.
-pub(super) fn inline(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, run: &TaskRun) {
+/// [`params::propagated`] looks at. Returns the steps with the template's values.
+pub(super) fn inline(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, run: &TaskRun) -> Vec<Step> {
     let merged = common(rules, spec, path);
     own::task(rules, spec, &merged, path, Some(run));
+    merged
 }
 
-/// The steps with the template's values, as they are judged.
+/// The steps with the template's values, as they are judged; without them where these would be more
+/// than a Pod can hold, which [`own`] refuses.
 pub(super) fn merged_steps(spec: &TaskSpec) -> Vec<Step> {
     let mut steps = spec.steps.clone();
-    if let Some(template) = &spec.step_template {
+    if let Some(template) = &spec.step_template
+        && !own::template_is_too_large(spec, template)
+    {
         for step in steps.iter_mut().filter(|step| step.step_ref.is_none()) {
             pod::merge_template(step, template);
         }
@@ -47,7 +57,7 @@ fn common(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) -> Vec<Step> {
         &format!("{path}.params"),
         params::Names::Checked,
     );
-    usage::arrays(rules, &merged, &spec.params, path);
+    usage::arrays(rules, &merged, &Declared::new(&spec.params), path);
     usage::contexts(rules, &merged, path);
     results::task(rules, spec, path);
     merged
@@ -55,11 +65,9 @@ fn common(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) -> Vec<Step> {
 
 /// T2.
 fn volumes(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
-    for (index, volume) in spec.volumes.iter().enumerate() {
-        if spec.volumes[..index]
-            .iter()
-            .any(|earlier| earlier.name == volume.name)
-        {
+    let again = repeated(spec.volumes.iter().map(|volume| &volume.name));
+    for ((index, volume), again) in spec.volumes.iter().enumerate().zip(again) {
+        if again {
             rules.push(
                 FieldError::new(
                     format!("multiple volumes with same name \"{}\"", volume.name),
@@ -82,13 +90,11 @@ fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
         .iter()
         .flat_map(|step| &step.volume_mounts)
         .chain(template);
-    let mut taken: Vec<String> = mounts.map(|mount| text::clean_path(&mount.mount_path)).collect();
-    for (index, workspace) in spec.workspaces.iter().enumerate() {
+    let mut taken: HashSet<String> = mounts.map(|mount| text::clean_path(&mount.mount_path)).collect();
+    let again = repeated(spec.workspaces.iter().map(|workspace| &workspace.name));
+    for ((index, workspace), again) in spec.workspaces.iter().enumerate().zip(again) {
         let at = format!("{path}.workspaces[{index}]");
-        if spec.workspaces[..index]
-            .iter()
-            .any(|earlier| earlier.name == workspace.name)
-        {
+        if again {
             rules.push(
                 FieldError::new(
                     format!("workspace name \"{}\" must be unique", workspace.name),
@@ -110,7 +116,7 @@ fn workspaces(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
                 )),
             );
         }
-        taken.push(mounted);
+        taken.insert(mounted);
     }
 }
 
@@ -126,22 +132,27 @@ fn usages(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
                 .enumerate()
                 .map(|(index, usages)| (format!("{path}.sidecars[{index}]"), "sidecar workspaces", usages)),
         );
+    let known: HashSet<&str> = spec
+        .workspaces
+        .iter()
+        .map(|declared| declared.name.as_str())
+        .collect();
     for (container, feature, usages) in each {
         if usages.is_empty() {
             continue;
         }
         rules.gate(feature, ApiFields::Beta);
         for (index, usage) in usages.iter().enumerate() {
-            if spec.workspaces.iter().all(|declared| declared.name != usage.name) {
-                let at = format!("{container}.workspaces[{index}].name");
-                let known = spec.workspaces.iter().map(|declared| declared.name.as_str());
-                let note = format!(
-                    "{at}: {}",
-                    text::suggestion(&usage.name, known, "declared workspaces")
-                );
-                rules.push(
-                    FieldError::new(format!("undefined workspace \"{}\"", usage.name), at).with_note(note),
-                );
+            if !known.contains(usage.name.as_str()) {
+                rules.push_with(|| {
+                    let at = format!("{container}.workspaces[{index}].name");
+                    let known = spec.workspaces.iter().map(|declared| declared.name.as_str());
+                    let note = format!(
+                        "{at}: {}",
+                        text::suggestion(&usage.name, known, "declared workspaces")
+                    );
+                    FieldError::new(format!("undefined workspace \"{}\"", usage.name), at).with_note(note)
+                });
             }
         }
     }

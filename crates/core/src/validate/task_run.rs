@@ -1,8 +1,10 @@
 //! A TaskRun's own fields (api.md 3.3).
 
+use std::collections::HashSet;
+
 use tektite_api::{PodTemplate, TaskRun, WorkspaceBinding, task_run::RequestedStatus};
 
-use super::{Rules, own, pair, params, reference, task, text};
+use super::{Rules, lookup::repeated, own, pair, params, reference, task, text};
 use crate::{config::ApiFields, field_error::FieldError};
 
 /// All rules about the spec of a run whose defaults are filled in.
@@ -104,8 +106,8 @@ fn source(rules: &mut Rules<'_>, run: &TaskRun) {
                 ),
             );
         }
-        task::inline(rules, spec, "spec.taskSpec", run);
-        params::propagated(rules, run, spec);
+        let merged = task::inline(rules, spec, "spec.taskSpec", run);
+        params::propagated(rules, run, spec, &merged);
     }
 }
 
@@ -116,15 +118,14 @@ pub(super) fn unique_ignoring_case<'a>(
     path: impl Fn(usize, &str) -> String,
     why: &str,
 ) {
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
     for (index, name) in names.enumerate() {
-        let folded = name.to_lowercase();
-        if seen.contains(&folded) {
-            let path = path(index, name);
-            let note = format!("{path}: \"{name}\" is there more than once; {why}");
-            rules.push(FieldError::both(&[&path]).with_note(note));
-        } else {
-            seen.push(folded);
+        if !seen.insert(name.to_lowercase()) {
+            rules.push_with(|| {
+                let path = path(index, name);
+                let note = format!("{path}: \"{name}\" is there more than once; {why}");
+                FieldError::both(&[&path]).with_note(note)
+            });
         }
     }
 }
@@ -241,8 +242,9 @@ fn debug(rules: &mut Rules<'_>, run: &TaskRun) {
             format!("{path}.onFailure"),
         ).with_note(format!("{path}.onFailure: write \"enabled\""))),
     }
-    for (index, step) in breakpoints.before_steps.iter().enumerate() {
-        if breakpoints.before_steps[..index].contains(step) {
+    let again = repeated(breakpoints.before_steps.iter());
+    for ((index, step), again) in breakpoints.before_steps.iter().enumerate().zip(again) {
+        if again {
             rules.push(
                 FieldError::new(
                     format!("before step must be unique, the same step: {step} is defined multiple times at"),

@@ -90,8 +90,18 @@ pub fn is_url_like(text: &str) -> bool {
     })
 }
 
+/// Names that are longer are not compared.
+const LONGEST_COMPARED: usize = 80;
+/// And no more of them than these.
+const MOST_COMPARED: usize = 500;
+/// As many names are listed in one explanation.
+const MOST_LISTED: usize = 60;
+
 /// The one of `known` that `given` is most like, if it is like any.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if given.len() > LONGEST_COMPARED {
+        return None;
+    }
     let folded = given.to_lowercase();
     let most = match given.chars().count() {
         0 | 1 => 0,
@@ -101,16 +111,52 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     };
     known
         .into_iter()
-        .filter(|candidate| *candidate != given)
-        .map(|candidate| {
+        .take(MOST_COMPARED)
+        .filter(|candidate| *candidate != given && candidate.len() <= LONGEST_COMPARED)
+        .filter_map(|candidate| {
             let other = candidate.to_lowercase();
             let part = folded.len() > 3 && (other.starts_with(&folded) || other.ends_with(&folded));
-            let distance = strsim::damerau_levenshtein(&folded, &other);
-            (if part { distance.min(most) } else { distance }, candidate)
+            let distance = distance(&folded, &other, most).or(part.then_some(most))?;
+            Some((distance, candidate))
         })
-        .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, candidate)| (*distance, candidate.len().abs_diff(given.len())))
         .map(|(_, candidate)| candidate)
+}
+
+/// How many letters have to be added, left out, changed, or swapped with their neighbour to make `b` of
+/// `a`, where `most` are enough. Takes time in proportion to the length and `most`.
+pub fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > most {
+        return None;
+    }
+    let far = most + 1;
+    let mut before = vec![far; b.len() + 1];
+    let mut above: Vec<usize> = (0..=b.len()).map(|column| column.min(far)).collect();
+    let mut row = vec![far; b.len() + 1];
+    for line in 1..=a.len() {
+        row.fill(far);
+        row[0] = line.min(far);
+        let mut least = row[0];
+        // What lies further from the diagonal is too far.
+        for column in line.saturating_sub(most).max(1)..=(line + most).min(b.len()) {
+            let changed = above[column - 1] + usize::from(a[line - 1] != b[column - 1]);
+            let mut best = changed.min(above[column] + 1).min(row[column - 1] + 1);
+            let swapped =
+                line > 1 && column > 1 && a[line - 1] == b[column - 2] && a[line - 2] == b[column - 1];
+            if swapped {
+                best = best.min(before[column - 2] + 1);
+            }
+            row[column] = best.min(far);
+            least = least.min(best);
+        }
+        if least > most {
+            return None;
+        }
+        std::mem::swap(&mut before, &mut above);
+        std::mem::swap(&mut above, &mut row);
+    }
+    Some(above[b.len()]).filter(|distance| *distance <= most)
 }
 
 /// `; did you mean "x"?`, or what there is, or that there is nothing.
@@ -118,13 +164,20 @@ pub fn suggestion<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Cl
     if let Some(nearest) = nearest(given, known.clone()) {
         return format!("did you mean \"{nearest}\"?");
     }
-    let mut all: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
+    let mut known = known.into_iter().filter(|name| !name.is_empty());
+    let mut all: Vec<&str> = known.by_ref().take(MOST_COMPARED).collect();
     all.sort_unstable();
     all.dedup();
+    let more = if all.len() > MOST_LISTED || known.next().is_some() {
+        ", and more"
+    } else {
+        ""
+    };
+    all.truncate(MOST_LISTED);
     if all.is_empty() {
         format!("there are no {of}")
     } else {
-        format!("{of}: {}", all.join(", "))
+        format!("{of}: {}{more}", all.join(", "))
     }
 }
 
@@ -217,6 +270,29 @@ mod tests {
         assert_eq!(nearest("zzz", known), None);
         assert_eq!(suggestion("zzz", ["b", "a"], "params"), "params: a, b");
         assert_eq!(suggestion("zzz", [], "params"), "there are no params");
+        let many: Vec<String> = (0..1_000).map(|index| format!("n{index:04}")).collect();
+        let listed = suggestion("zzz", many.iter().map(String::as_str), "params");
+        assert!(listed.starts_with("params: n0000, ") && listed.ends_with("n0059, and more"));
+    }
+
+    #[test]
+    fn distances_are_counted_up_to_a_bound() {
+        for (a, b, distance) in [
+            ("image", "image", Some(0)),
+            ("", "", Some(0)),
+            ("", "abc", Some(3)),
+            ("imgae", "image", Some(1)),
+            ("imagee", "image", Some(1)),
+            ("script", "skript", Some(1)),
+            ("sorce", "source", Some(1)),
+            ("kitten", "sitting", Some(3)),
+            ("é", "e", Some(1)),
+            ("abcd", "wxyz", None),
+            ("a", "abcde", None),
+        ] {
+            assert_eq!(super::distance(a, b, 3), distance, "{a} {b}");
+            assert_eq!(super::distance(b, a, 3), distance, "{b} {a}");
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tektite_api::{ParamSpec, ParamType, Step};
+use tektite_api::{ParamType, Step};
 
 use super::{
-    Rules, text,
+    Rules,
+    lookup::Declared,
+    text,
     variables::{self, Form, Tail, Use},
 };
 use crate::field_error::FieldError;
@@ -62,20 +64,18 @@ fn nested(path: &str, index: usize, count: usize, field: &str) -> String {
     format!("{path}.{}.{field}", steps.join("."))
 }
 
+/// An error that can be made: text and explanation are worth their time only where they are told.
+pub(super) type Make<'a> = Box<dyn FnOnce() -> FieldError + 'a>;
+
 /// T46, T47: lists stand for themselves in `command` and `args` only, and alone in their element.
-pub(super) fn arrays(rules: &mut Rules<'_>, steps: &[Step], params: &[ParamSpec], path: &str) {
-    let is_array = |name: &str| {
-        params
-            .iter()
-            .any(|param| param.name == name && param.param_type == Some(ParamType::Array))
-    };
+pub(super) fn arrays(rules: &mut Rules<'_>, steps: &[Step], params: &Declared<'_>, path: &str) {
     for (index, step) in steps.iter().enumerate() {
         for (field, text, slot) in fields(step) {
-            for used in variables::params(text).filter(|used| used.is_whole() && is_array(used.name)) {
-                let at = nested(path, index, steps.len(), &field);
-                let plain = format!("{path}.steps[{index}].{field}");
-                if let Some(error) = array_use(text, used, slot, at, &plain) {
-                    rules.push(error);
+            let plain = format!("{path}.steps[{index}].{field}");
+            for used in variables::params(text).filter(|used| used.is_whole() && params.is_array(used.name)) {
+                let at = || nested(path, index, steps.len(), &field);
+                if let Some(make) = array_use(text, used, slot, &at, &plain) {
+                    rules.push_with(make);
                 }
             }
         }
@@ -83,27 +83,27 @@ pub(super) fn arrays(rules: &mut Rules<'_>, steps: &[Step], params: &[ParamSpec]
 }
 
 /// The error of one use of a whole list, if it is one.
-pub(super) fn array_use(
-    text: &str,
-    used: Use<'_>,
+pub(super) fn array_use<'a>(
+    text: &'a str,
+    used: Use<'a>,
     slot: Slot,
-    path: String,
-    plain: &str,
-) -> Option<FieldError> {
+    path: &'a dyn Fn() -> String,
+    plain: &'a str,
+) -> Option<Make<'a>> {
     match slot {
-        Slot::Text => Some(
-            FieldError::new(format!("variable type invalid in \"{text}\""), path).with_note(format!(
+        Slot::Text => Some(Box::new(move || {
+            FieldError::new(format!("variable type invalid in \"{text}\""), path()).with_note(format!(
                 "{plain}: $({}) is a list; take one element, $(params.{}[0]), or use the list in command or args",
                 used.inner, used.name
-            )),
-        ),
+            ))
+        })),
         Slot::Element if text.len() == used.inner.len() + 3 => None,
-        Slot::Element => Some(
-            FieldError::new(format!("variable is not properly isolated in \"{text}\""), path).with_note(format!(
+        Slot::Element => Some(Box::new(move || {
+            FieldError::new(format!("variable is not properly isolated in \"{text}\""), path()).with_note(format!(
                 "{plain}: the list $({}) has to be an element of its own, with nothing before or behind it",
                 used.inner
-            )),
-        ),
+            ))
+        })),
     }
 }
 
@@ -117,12 +117,14 @@ pub(super) fn contexts(rules: &mut Rules<'_>, steps: &[Step], path: &str) {
             for (root, known) in [("context.taskRun", &TASK_RUN[..]), ("context.task", &TASK[..])] {
                 for name in variables::names_after(text, root) {
                     if !known.contains(&name) {
-                        let at = format!("{path}.steps[{index}].{field}");
-                        let note = format!(
-                            "{at}: $({root}.{name}) does not exist; {}",
-                            text::suggestion(name, known.iter().copied(), "there")
-                        );
-                        rules.push(variables::non_existent(text, at).with_note(note));
+                        rules.push_with(|| {
+                            let at = format!("{path}.steps[{index}].{field}");
+                            let note = format!(
+                                "{at}: $({root}.{name}) does not exist; {}",
+                                text::suggestion(name, known.iter().copied(), "there")
+                            );
+                            variables::non_existent(text, at).with_note(note)
+                        });
                     }
                 }
             }
@@ -131,8 +133,9 @@ pub(super) fn contexts(rules: &mut Rules<'_>, steps: &[Step], path: &str) {
 }
 
 /// T50 to T54: every parameter that a step uses is declared, and used as what it is.
-pub(super) fn declared(rules: &mut Rules<'_>, steps: &[Step], params: &[ParamSpec], path: &str) {
+pub(super) fn declared(rules: &mut Rules<'_>, steps: &[Step], params: &Declared<'_>, path: &str) {
     for param in params
+        .all()
         .iter()
         .filter(|param| param.param_type == Some(ParamType::Object))
     {
@@ -156,19 +159,15 @@ pub(super) fn declared(rules: &mut Rules<'_>, steps: &[Step], params: &[ParamSpe
                 .replace(".mountPath", ".MountPath")
                 .replace(".subPath", ".SubPath");
             let at = format!("{path}.steps[{index}].{spelled}");
-            let nested = nested(path, index, steps.len(), &field);
+            let nested = || nested(path, index, steps.len(), &field);
+            let paths = Paths {
+                at: &at,
+                nested: &nested,
+                plain: &plain,
+            };
             for used in variables::params(text) {
-                if let Some(error) = param_use(
-                    text,
-                    used,
-                    params,
-                    &Paths {
-                        at: &at,
-                        nested: &nested,
-                        plain: &plain,
-                    },
-                ) {
-                    rules.push(error);
+                if let Some(make) = param_use(text, used, params, &paths) {
+                    rules.push_with(make);
                 }
             }
         }
@@ -179,21 +178,21 @@ pub(super) fn declared(rules: &mut Rules<'_>, steps: &[Step], params: &[ParamSpe
 pub(super) struct Paths<'a> {
     /// As upstream writes it where a variable does not exist.
     pub(super) at: &'a str,
-    /// As it writes it where one is used as what it is not.
-    pub(super) nested: &'a str,
+    /// As it writes it where one is used as what it is not: as long as there are steps behind it.
+    pub(super) nested: &'a dyn Fn() -> String,
     /// As it is.
     pub(super) plain: &'a str,
 }
 
 /// What is wrong with one use of a parameter.
-pub(super) fn param_use(
-    text: &str,
-    used: Use<'_>,
-    params: &[ParamSpec],
-    paths: &Paths<'_>,
-) -> Option<FieldError> {
+pub(super) fn param_use<'a>(
+    text: &'a str,
+    used: Use<'a>,
+    params: &'a Declared<'a>,
+    paths: &'a Paths<'a>,
+) -> Option<Make<'a>> {
     if used.form == Form::Dot && used.name.split('.').count() > 2 {
-        return Some(
+        return Some(Box::new(move || {
             FieldError::new(
                 format!(
                     "Invalid referencing of parameters in \"{text}\"! Only two dot-separated components after the prefix \"params\" are allowed."
@@ -203,61 +202,60 @@ pub(super) fn param_use(
             .with_note(format!(
                 "{}: a name with dots takes brackets: $(params[\"{}\"])",
                 paths.plain, used.name
-            )),
-        );
+            ))
+        }));
     }
     let (name, key) = used.parts();
-    let Some(param) = params.iter().find(|param| param.name == name) else {
-        let known = || params.iter().map(|param| param.name.as_str());
-        let with_dots = params
-            .iter()
-            .any(|param| used.form == Form::Dot && param.name == used.name);
-        let hint = if with_dots {
-            format!("a name with dots takes brackets: $(params[\"{}\"])", used.name)
-        } else {
-            text::suggestion(name, known(), "declared params")
-        };
-        let note = format!("{}: $({}) is not declared; {hint}", paths.plain, used.inner);
-        return Some(variables::non_existent(text, paths.at).with_note(note));
+    let Some(param) = params.get(name) else {
+        return Some(Box::new(move || {
+            let hint = if used.form == Form::Dot && params.get(used.name).is_some() {
+                format!("a name with dots takes brackets: $(params[\"{}\"])", used.name)
+            } else {
+                text::suggestion(name, params.names(), "declared params")
+            };
+            let note = format!("{}: $({}) is not declared; {hint}", paths.plain, used.inner);
+            variables::non_existent(text, paths.at).with_note(note)
+        }));
     };
     if param.param_type != Some(ParamType::Object) {
         if key.is_none() && used.tail != Tail::None && param.param_type != Some(ParamType::Array) {
-            return Some(
+            return Some(Box::new(move || {
                 FieldError::own(format!("variable type invalid in \"{text}\""), paths.plain).with_note(
                     format!(
                         "{}: param \"{name}\" is a text, so it has no elements; write $(params.{name})",
                         paths.plain
                     ),
-                ),
-            );
+                )
+            }));
         }
-        return key.map(|key| {
+        let key = key?;
+        return Some(Box::new(move || {
             FieldError::own(format!("variable type invalid in \"{text}\""), paths.plain).with_note(format!(
                 "{}: param \"{name}\" is no object, so it has no key \"{key}\"",
                 paths.plain
             ))
-        });
+        }));
     }
     let Some(key) = key else {
-        return Some(
-            FieldError::new(format!("variable type invalid in \"{text}\""), paths.nested).with_note(format!(
-                "{}: param \"{name}\" is an object; use one of its keys, $(params.{name}.<key>)",
-                paths.plain
-            )),
-        );
+        return Some(Box::new(move || {
+            FieldError::new(format!("variable type invalid in \"{text}\""), (paths.nested)()).with_note(
+                format!(
+                    "{}: param \"{name}\" is an object; use one of its keys, $(params.{name}.<key>)",
+                    paths.plain
+                ),
+            )
+        }));
     };
-    let known = || {
-        param
-            .properties
-            .iter()
-            .flat_map(BTreeMap::keys)
-            .map(String::as_str)
-    };
-    (!known().any(|known| known == key)).then(|| {
+    let known = param.properties.as_ref();
+    if known.is_some_and(|known| known.contains_key(key)) {
+        return None;
+    }
+    Some(Box::new(move || {
+        let known = known.into_iter().flat_map(BTreeMap::keys).map(String::as_str);
         variables::non_existent(text, paths.at).with_note(format!(
             "{}: object \"{name}\" has no key \"{key}\"; {}",
             paths.plain,
-            text::suggestion(key, known().collect::<Vec<_>>(), "keys")
+            text::suggestion(key, known, "keys")
         ))
-    })
+    }))
 }

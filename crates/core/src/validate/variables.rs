@@ -1,14 +1,22 @@
 //! Variables in texts: `$(root.name)`, `$(root["name"])`, `$(root['name'])`, with an index behind a
 //! list's name (api.md 4.1, 3.5). No I/O.
 
-use crate::field_error::FieldError;
+use crate::{field_error::FieldError, substitute::LONGEST_NAME};
 
-/// What stands between `$(` and the first `)` behind it, for each `$(` in the text.
+/// What stands between `$(` and the first `)` behind it, for each `$(` in the text; not what is longer
+/// than any name that is replaced.
 pub(super) fn inner(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("$(").filter_map(|(start, _)| {
-        let rest = &text[start + 2..];
-        rest.find(')').map(|end| &rest[..end])
-    })
+    // Many may share one `)`, or there may be none for all of them.
+    let mut close = 0;
+    text.match_indices("$(")
+        .map_while(move |(start, _)| {
+            let begin = start + 2;
+            if close < begin {
+                close = begin + text[begin..].find(')')?;
+            }
+            Some(&text[begin..close])
+        })
+        .filter(|inner| inner.len() <= LONGEST_NAME)
 }
 
 /// How a name is written.

@@ -1,8 +1,10 @@
 //! What is legal and likely wrong: kubectl shows it, and the object is stored. No I/O.
 
+use std::collections::HashSet;
+
 use tektite_api::{StepAction, TaskRun, TaskSpec, step_action::StepActionSpec};
 
-use super::variables;
+use super::{lookup::repeated, variables};
 
 /// More would drown each other; the API server cuts off what is too long.
 const MOST: usize = 12;
@@ -38,12 +40,11 @@ pub fn task_run(run: &TaskRun) -> Vec<String> {
 pub fn task(spec: &TaskSpec) -> Vec<String> {
     let mut warnings = Vec::new();
     of_spec(&mut warnings, spec, "spec");
+    let volumes: HashSet<&str> = spec.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let any = volumes.iter().any(|name| name.contains("$("));
     for (index, step) in spec.steps.iter().enumerate() {
         for (position, mount) in step.volume_mounts.iter().enumerate() {
-            let known = spec
-                .volumes
-                .iter()
-                .any(|volume| volume.name == mount.name || volume.name.contains("$("));
+            let known = any || volumes.contains(mount.name.as_str());
             if !known && !mount.name.contains("$(") && !mount.name.is_empty() {
                 warnings.push(format!(
                     "spec.steps[{index}].volumeMounts[{position}].name: no volume \"{}\" here; each TaskRun has to bring it in its podTemplate",
@@ -66,11 +67,9 @@ pub fn step_action(action: &StepAction) -> Vec<String> {
 
 /// Values that the Task does not declare.
 pub fn undeclared_params(run: &TaskRun, spec: &TaskSpec, task: &str) -> Vec<String> {
-    let undeclared = run
-        .spec
-        .params
-        .iter()
-        .filter(|given| spec.params.iter().all(|param| param.name != given.name));
+    let declared: HashSet<&str> = spec.params.iter().map(|param| param.name.as_str()).collect();
+    let given = run.spec.params.iter();
+    let undeclared = given.filter(|given| !declared.contains(given.name.as_str()));
     capped(
         undeclared
             .map(|given| {
@@ -120,11 +119,9 @@ fn of_spec(warnings: &mut Vec<String>, spec: &TaskSpec, path: &str) {
                 ));
             }
         }
-        for (position, env) in step.env.iter().enumerate() {
-            if step.env[..position]
-                .iter()
-                .any(|earlier| earlier.name == env.name)
-            {
+        let again = repeated(step.env.iter().map(|env| &env.name));
+        for ((position, env), again) in step.env.iter().enumerate().zip(again) {
+            if again {
                 warnings.push(format!(
                     "{at}.env[{position}]: \"{}\" is set more than once; the last one counts",
                     env.name
@@ -140,11 +137,9 @@ fn of_spec(warnings: &mut Vec<String>, spec: &TaskSpec, path: &str) {
             }
         }
     }
-    for (index, result) in spec.results.iter().enumerate() {
-        if spec.results[..index]
-            .iter()
-            .any(|earlier| earlier.name == result.name)
-        {
+    let again = repeated(spec.results.iter().map(|result| &result.name));
+    for ((index, result), again) in spec.results.iter().enumerate().zip(again) {
+        if again {
             warnings.push(format!(
                 "{path}.results[{index}].name: \"{}\" is declared more than once",
                 result.name

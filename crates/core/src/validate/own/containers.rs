@@ -7,7 +7,7 @@ use tektite_api::{Sidecar, Step, StepTemplate};
 use super::{amounts, env, forms::image_problem};
 use crate::{
     field_error::FieldError,
-    validate::{Rules, text},
+    validate::{Rules, lookup::repeated, text},
 };
 
 /// What steps, templates and sidecars have in common.
@@ -59,11 +59,15 @@ pub(super) fn whole(rules: &mut Rules<'_>, container: &Container<'_>, at: &str) 
     let privileged = container
         .security
         .is_some_and(|security| security.privileged == Some(true));
-    for (index, mount) in container.mounts.iter().enumerate() {
+    let again = repeated(
+        container
+            .mounts
+            .iter()
+            .map(|mount| text::clean_path(&mount.mount_path)),
+    );
+    for ((index, mount), again) in container.mounts.iter().enumerate().zip(again) {
         let path = format!("{at}.volumeMounts[{index}]");
-        let same =
-            |other: &VolumeMount| text::clean_path(&other.mount_path) == text::clean_path(&mount.mount_path);
-        if !mount.mount_path.is_empty() && container.mounts[..index].iter().any(same) {
+        if !mount.mount_path.is_empty() && again {
             rules.push(
                 FieldError::own(
                     format!("mount path \"{}\" must be unique", mount.mount_path),

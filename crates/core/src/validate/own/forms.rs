@@ -254,8 +254,8 @@ pub(super) fn image_problem(image: &str) -> Option<&'static str> {
             && !part.ends_with(['.', '_', '-'])
     };
     let host_fits = |host: &str| match host.rsplit_once(':') {
-        Some((address, port)) if !host.ends_with(']') => {
-            !address.is_empty() && !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit())
+        Some((address, digits)) if !host.ends_with(']') => {
+            !address.is_empty() && !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit())
         }
         _ => true,
     };

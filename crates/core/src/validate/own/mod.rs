@@ -13,14 +13,16 @@ mod sidecar;
 mod tables;
 mod walk;
 
+use std::collections::{HashMap, HashSet};
+
 use k8s_openapi::api::core::v1::Volume;
 use serde_json::Value;
-use tektite_api::{Step, TaskRun, TaskSpec, step_action::StepActionSpec};
+use tektite_api::{Step, StepTemplate, TaskRun, TaskSpec, step_action::StepActionSpec};
 
 pub(crate) use amounts::resources;
 pub(crate) use references::Scope;
 
-use super::{Rules, step_action::as_step, text};
+use super::{Rules, lookup::repeated, step_action::as_step, text};
 use crate::{config::ApiFields, field_error::FieldError, names};
 use containers::Container;
 
@@ -42,6 +44,19 @@ pub(super) fn task(
             &Container::of_template(template),
             &format!("{path}.stepTemplate"),
         );
+        if template_is_too_large(spec, template) {
+            let note = format!(
+                "{path}.stepTemplate: each of the {} steps would get it, and a Pod may have {MERGED} bytes",
+                spec.steps.len()
+            );
+            rules.push(
+                FieldError::own(
+                    "steps with the template's values are too large",
+                    format!("{path}.stepTemplate"),
+                )
+                .with_note(note),
+            );
+        }
     }
     for (index, step) in spec.steps.iter().enumerate() {
         let at = format!("{path}.steps[{index}]");
@@ -160,11 +175,9 @@ fn step_fields(rules: &mut Rules<'_>, step: &Step, at: &str) {
             rules.push(FieldError::own("missing field(s)", format!("{at}.{field}.path")));
         }
     }
-    for (index, result) in step.results.iter().enumerate() {
-        if step.results[..index]
-            .iter()
-            .any(|earlier| earlier.name == result.name)
-        {
+    let again = repeated(step.results.iter().map(|result| &result.name));
+    for ((index, result), again) in step.results.iter().enumerate().zip(again) {
+        if again {
             rules.push(FieldError::own(
                 format!("result \"{}\" is declared more than once", result.name),
                 format!("{at}.results[{index}].name"),
@@ -177,11 +190,9 @@ fn step_fields(rules: &mut Rules<'_>, step: &Step, at: &str) {
             );
         }
     }
-    for (index, usage) in step.workspaces.iter().enumerate() {
-        if step.workspaces[..index]
-            .iter()
-            .any(|earlier| earlier.name == usage.name)
-        {
+    let again = repeated(step.workspaces.iter().map(|usage| &usage.name));
+    for ((index, usage), again) in step.workspaces.iter().enumerate().zip(again) {
+        if again {
             rules.push(FieldError::own(
                 format!("workspace \"{}\" is listed more than once", usage.name),
                 format!("{at}.workspaces[{index}].name"),
@@ -192,13 +203,11 @@ fn step_fields(rules: &mut Rules<'_>, step: &Step, at: &str) {
 
 /// Two containers of one Pod cannot have one name.
 fn container_names(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
-    let mut taken: Vec<String> = Vec::new();
-    for (index, step) in spec.steps.iter().enumerate() {
+    let mut taken: HashSet<String> = HashSet::new();
+    // Equal names of steps are told by T7.
+    let again = repeated(spec.steps.iter().map(|step| &step.name));
+    for ((index, step), equal) in spec.steps.iter().enumerate().zip(again) {
         let name = names::container(&names::step_base(step, index));
-        // Equal names of steps are told by T7.
-        let equal = spec.steps[..index]
-            .iter()
-            .any(|earlier| earlier.name == step.name);
         if taken.contains(&name) && !equal && !step.name.contains("$(") {
             rules.push(
                 FieldError::own(
@@ -208,7 +217,7 @@ fn container_names(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
                 .with_note(format!("{path}.steps[{index}].name: give the step another name")),
             );
         }
-        taken.push(name);
+        taken.insert(name);
     }
     for (index, sidecar) in spec.sidecars.iter().enumerate() {
         let at = format!("{path}.sidecars[{index}].name");
@@ -227,14 +236,17 @@ fn container_names(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
                     .with_note(format!("{at}: give the sidecar another name")),
             );
         }
-        taken.push(name);
+        taken.insert(name);
     }
 }
 
 /// A Task's steps may mount what each TaskRun's podTemplate brings, but hardly by a name that is nearly
 /// one of the Task's own.
 fn misspelt_mounts(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
-    let known: Vec<&str> = spec.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    // Of names without number, the first are enough: each is compared with each.
+    const MOST: usize = 300;
+    let known: HashSet<&str> = spec.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let mut compared = 0;
     let steps: Vec<_> = spec.steps.iter().map(|step| &step.volume_mounts).collect();
     let sidecars: Vec<_> = spec
         .sidecars
@@ -245,11 +257,18 @@ fn misspelt_mounts(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
         for (index, mounts) in each.into_iter().enumerate() {
             for (position, mount) in mounts.iter().enumerate() {
                 let name = mount.name.as_str();
-                if known.contains(&name) || name.contains("$(") {
+                if known.contains(name) || name.contains("$(") {
                     continue;
                 }
-                let near = |known: &&&str| strsim::damerau_levenshtein(known, name) == 1 && known.len() > 2;
-                if let Some(meant) = known.iter().find(near) {
+                compared += 1;
+                if compared > MOST {
+                    return;
+                }
+                let near = |known: &&str| {
+                    (3..=LONGEST_VOLUME).contains(&known.len()) && text::distance(known, name, 1) == Some(1)
+                };
+                let names = spec.volumes.iter().map(|volume| volume.name.as_str());
+                if let Some(meant) = names.take(MOST).find(near) {
                     let at = format!("{path}.{list}[{index}].volumeMounts[{position}].name");
                     let note = format!("{at}: did you mean \"{meant}\"?");
                     rules.push(FieldError::own(format!("undefined volume \"{name}\""), at).with_note(note));
@@ -257,6 +276,85 @@ fn misspelt_mounts(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
             }
         }
     }
+}
+
+/// The longest name of a volume.
+const LONGEST_VOLUME: usize = 63;
+
+/// More than an API server takes as one object.
+const MERGED: usize = 3 * 1024 * 1024;
+
+/// Whether the steps with the template's values are larger than any Pod can be: each of many steps gets
+/// all of a large template, and an object of a megabyte would become many gigabytes.
+pub(super) fn template_is_too_large(spec: &TaskSpec, template: &StepTemplate) -> bool {
+    fn size(part: &impl serde::Serialize) -> usize {
+        serde_json::to_string(part).map_or(0, |text| text.len())
+    }
+    let steps = || spec.steps.iter().filter(|step| step.step_ref.is_none());
+    if size(template).saturating_mul(steps().count()) <= MERGED {
+        return false;
+    }
+    // What a step has itself it does not get.
+    let texts = |step: &Step| {
+        [
+            (step.image.is_empty(), template.image.len()),
+            (step.working_dir.is_empty(), template.working_dir.len()),
+            (
+                step.image_pull_policy.is_empty(),
+                template.image_pull_policy.len(),
+            ),
+        ]
+    };
+    let lists = [
+        size(&template.command),
+        size(&template.args),
+        size(&template.env_from),
+    ];
+    let whole = size(&template.compute_resources) + size(&template.security_context);
+    let env: HashMap<&str, usize> = template
+        .env
+        .iter()
+        .map(|env| (env.name.as_str(), size(env)))
+        .collect();
+    let mounts: HashMap<&str, usize> = template
+        .volume_mounts
+        .iter()
+        .map(|mount| (mount.mount_path.as_str(), size(mount)))
+        .collect();
+    let devices: HashMap<&str, usize> = template
+        .volume_devices
+        .iter()
+        .map(|device| (device.device_path.as_str(), size(device)))
+        .collect();
+    let all: usize = [&env, &mounts, &devices]
+        .into_iter()
+        .flat_map(HashMap::values)
+        .sum();
+    let mut sum = 0usize;
+    for step in steps() {
+        let empty = [
+            step.command.is_empty(),
+            step.args.is_empty(),
+            step.env_from.is_empty(),
+        ];
+        let inherited: usize = texts(step)
+            .into_iter()
+            .chain(empty.into_iter().zip(lists))
+            .filter_map(|(empty, size)| empty.then_some(size))
+            .sum();
+        let own_env = step.env.iter().filter_map(|own| env.get(own.name.as_str()));
+        let own_mounts = step
+            .volume_mounts
+            .iter()
+            .filter_map(|own| mounts.get(own.mount_path.as_str()));
+        let own_devices = step
+            .volume_devices
+            .iter()
+            .filter_map(|own| devices.get(own.device_path.as_str()));
+        let own: usize = own_env.chain(own_mounts).chain(own_devices).sum();
+        sum = sum.saturating_add(inherited + whole + all.saturating_sub(own));
+    }
+    sum > MERGED
 }
 
 /// The longest name of a file.
@@ -324,6 +422,7 @@ fn script_size(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
     if total > SCRIPTS {
         let each: Vec<String> = sizes
             .iter()
+            .take(20)
             .map(|(at, size)| format!("{path}.{at}.script: {size} bytes"))
             .collect();
         rules.push(

@@ -1,6 +1,8 @@
 //! Variables wherever they stand: each names something that exists, in a field where it is replaced
 //! (api.md 4.2 to 4.6). What is left over would stay text, and nobody would know. No I/O.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 use tektite_api::{ParamSpec, Step, TaskRun, TaskSpec, step_action::StepActionSpec};
 
@@ -9,7 +11,9 @@ use crate::{
     field_error::FieldError,
     names,
     validate::{
-        Rules, text,
+        Rules,
+        lookup::Declared,
+        text,
         usage::{Paths, Slot, array_use, param_use},
         variables::{self, Tail, Use},
     },
@@ -31,8 +35,9 @@ impl<'a> Scope<'a> {
             .map(|workspace| workspace.name.as_str())
             .collect();
         if let Some(run) = run {
+            let mut known: HashSet<&str> = spec.params.iter().map(|param| param.name.as_str()).collect();
             for given in &run.spec.params {
-                if params.iter().all(|param| param.name != given.name) {
+                if known.insert(&given.name) {
                     let properties = match &given.value {
                         tektite_api::ParamValue::Object(map) => Some(
                             map.keys()
@@ -154,6 +159,7 @@ fn is_replaced(pattern: &str) -> bool {
 /// A Task's spec, its paths beginning with `path`.
 pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, scope: &Scope<'_>, path: &str) {
     let tree = serde_json::to_value(spec).unwrap_or(Value::Null);
+    let known = Known::of(spec, scope);
     for found in walk::texts(&tree) {
         if UNJUDGED.iter().any(|start| found.pattern.starts_with(start))
             || found.pattern.ends_with(".description")
@@ -163,7 +169,7 @@ pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, scope: &Scope<'_>, pa
         for inner in variables::inner(found.text) {
             Place {
                 spec,
-                scope,
+                known: &known,
                 found: &found,
                 path: format!("{path}.{}", found.path),
             }
@@ -179,19 +185,18 @@ pub(super) fn step_action(rules: &mut Rules<'_>, spec: &StepActionSpec) {
         ..crate::validate::step_action::as_step(spec)
     };
     let tree = serde_json::to_value(&step).unwrap_or(Value::Null);
+    let results: HashSet<&str> = spec.results.iter().map(|result| result.name.as_str()).collect();
     for found in walk::texts(&tree) {
         let at = format!("spec.{}", found.path);
         for inner in variables::inner(found.text) {
             if let Some((name, has_path)) = result_path(inner, "step.results") {
                 let known = || spec.results.iter().map(|result| result.name.as_str());
                 let shared = found.pattern == "script" && !inner.contains("results[");
-                if !(shared || has_path && known().any(|known| known == name)) {
-                    rules.push(missing(
-                        found.text,
-                        &at,
-                        inner,
-                        &result_hint(name, has_path, "step.results", known()),
-                    ));
+                if !(shared || has_path && results.contains(name)) {
+                    rules.push_with(|| {
+                        let hint = result_hint(name, has_path, "step.results", known());
+                        missing(found.text, &at, inner, &hint)
+                    });
                 }
             }
             if is_variable(inner) && !CONTAINER.contains(&found.pattern.as_str()) && found.pattern != "script"
@@ -261,7 +266,7 @@ pub(super) fn params_only(
     rules: &mut Rules<'_>,
     tree: &Value,
     replaced: impl Fn(&str) -> bool,
-    params: Option<&[ParamSpec]>,
+    params: Option<&Declared<'_>>,
     path: &str,
 ) {
     for found in walk::texts(tree) {
@@ -269,34 +274,80 @@ pub(super) fn params_only(
         for inner in variables::inner(found.text).filter(|inner| is_variable(inner)) {
             let used = Use::parse(inner, "params").or_else(|| Use::parse(inner, "inputs.params"));
             let Some(used) = used.filter(|_| replaced(&found.pattern)) else {
-                let note = format!(
-                    "{at}: $({inner}) would stay as it is written; only params are replaced here, and not in every field"
-                );
-                rules.push(
+                rules.push_with(|| {
+                    let note = format!(
+                        "{at}: $({inner}) would stay as it is written; only params are replaced here, and not in every field"
+                    );
                     FieldError::own(
                         format!("variable $({inner}) in a field where none is replaced"),
                         at.clone(),
                     )
-                    .with_note(note),
-                );
+                    .with_note(note)
+                });
                 continue;
             };
             let paths = Paths {
                 at: &at,
-                nested: &at,
+                nested: &|| at.clone(),
                 plain: &at,
             };
-            if let Some(error) = params.and_then(|params| param_use(found.text, used, params, &paths)) {
-                rules.push(error.into_own());
+            if let Some(make) = params.and_then(|params| param_use(found.text, used, params, &paths)) {
+                rules.push_with(|| make().into_own());
             }
         }
     }
 }
 
+/// What a Task's variables may name, found by name.
+struct Known<'a> {
+    params: Declared<'a>,
+    workspaces: &'a [&'a str],
+    by_workspace: HashSet<&'a str>,
+    results: HashSet<&'a str>,
+    /// The containers of steps.
+    containers: HashSet<String>,
+    /// The places of steps by the names that variables give them.
+    by_short: HashMap<String, usize>,
+    /// A step's place and a result of it.
+    of_steps: HashSet<(usize, &'a str)>,
+}
+
+impl<'a> Known<'a> {
+    fn of(spec: &'a TaskSpec, scope: &'a Scope<'a>) -> Self {
+        let mut containers = HashSet::new();
+        let mut by_short = HashMap::new();
+        for (index, step) in spec.steps.iter().enumerate() {
+            by_short.entry(short(step, index)).or_insert(index);
+            containers.insert(names::step_base(step, index));
+        }
+        let of_steps = spec.steps.iter().enumerate().flat_map(|(index, step)| {
+            step.results
+                .iter()
+                .map(move |result| (index, result.name.as_str()))
+        });
+        Self {
+            params: Declared::new(&scope.params),
+            workspaces: &scope.workspaces,
+            by_workspace: scope.workspaces.iter().copied().collect(),
+            results: spec.results.iter().map(|result| result.name.as_str()).collect(),
+            containers,
+            by_short,
+            of_steps: of_steps.collect(),
+        }
+    }
+}
+
+/// A step's name as variables give it: `unnamed-<index>` where it has none.
+fn short(step: &Step, index: usize) -> String {
+    names::step_base(step, index)
+        .trim_start_matches("step-")
+        .to_owned()
+}
+
 /// One text of a Task.
 struct Place<'a> {
     spec: &'a TaskSpec,
-    scope: &'a Scope<'a>,
+    known: &'a Known<'a>,
     found: &'a Found<'a>,
     path: String,
 }
@@ -308,7 +359,7 @@ impl Place<'_> {
             return;
         }
         if !is_replaced(&self.found.pattern) {
-            rules.push(not_replaced(&self.path, inner));
+            rules.push_with(|| not_replaced(&self.path, inner));
             return;
         }
         if let Some(used) = Use::parse(inner, "params").or_else(|| Use::parse(inner, "inputs.params")) {
@@ -316,17 +367,15 @@ impl Place<'_> {
         } else if let Some(rest) = inner.strip_prefix("workspaces.") {
             self.workspace(rules, inner, rest);
         } else if inner.starts_with("workspaces[") {
-            self.missing(
-                rules,
-                inner,
-                "workspaces are written with a dot: $(workspaces.<name>.path)",
-            );
+            self.missing(rules, inner, || {
+                "workspaces are written with a dot: $(workspaces.<name>.path)".to_owned()
+            });
         } else if let Some((name, has_path)) = result_path(inner, "results") {
             let known = || self.spec.results.iter().map(|result| result.name.as_str());
             let shared = self.found.pattern == "steps[].script" && !inner.starts_with("results[");
-            let exists = has_path && known().any(|known| known == name);
-            if !exists && (!shared || known().any(|known| known == name)) {
-                self.missing(rules, inner, &result_hint(name, has_path, "results", known()));
+            let declared = self.known.results.contains(name);
+            if !(has_path && declared) && (!shared || declared) {
+                self.missing(rules, inner, || result_hint(name, has_path, "results", known()));
             }
         } else if let Some((name, has_path)) = result_path(inner, "step.results") {
             self.own_result(rules, inner, name, has_path);
@@ -337,8 +386,8 @@ impl Place<'_> {
         }
     }
 
-    fn missing(&self, rules: &mut Rules<'_>, inner: &str, hint: &str) {
-        rules.push(missing(self.found.text, &self.path, inner, hint));
+    fn missing(&self, rules: &mut Rules<'_>, inner: &str, hint: impl FnOnce() -> String) {
+        rules.push_with(|| missing(self.found.text, &self.path, inner, &hint()));
     }
 
     fn param(&self, rules: &mut Rules<'_>, used: Use<'_>) {
@@ -347,11 +396,7 @@ impl Place<'_> {
             return;
         }
         let alone = self.found.text.len() == used.inner.len() + 3;
-        let declared = |name: &str| self.scope.params.iter().find(|param| param.name == name);
-        if used.is_whole()
-            && declared(used.name)
-                .is_some_and(|param| param.param_type == Some(tektite_api::ParamType::Array))
-        {
+        if used.is_whole() && self.known.params.is_array(used.name) {
             let takes_values =
                 field == "when[].input" || field.starts_with("params[]") || field.starts_with("ref.");
             let slot = if matches!(field, "command[]" | "args[]" | "when[].values[]") || takes_values {
@@ -359,37 +404,44 @@ impl Place<'_> {
             } else {
                 Slot::Text
             };
-            if let Some(error) = array_use(self.found.text, used, slot, self.path.clone(), &self.path) {
-                rules.push(error.into_own());
+            let at = || self.path.clone();
+            if let Some(make) = array_use(self.found.text, used, slot, &at, &self.path) {
+                rules.push_with(|| make().into_own());
             }
             return;
         }
         // A whole object may be handed on to a StepAction.
-        if alone && part == "steps[]" && field.starts_with("params[]") && declared(used.name).is_some() {
+        if alone
+            && part == "steps[]"
+            && field.starts_with("params[]")
+            && self.known.params.get(used.name).is_some()
+        {
             return;
         }
         let paths = Paths {
             at: &self.path,
-            nested: &self.path,
+            nested: &|| self.path.clone(),
             plain: &self.path,
         };
-        if let Some(error) = param_use(self.found.text, used, &self.scope.params, &paths) {
-            rules.push(error.into_own());
+        if let Some(make) = param_use(self.found.text, used, &self.known.params, &paths) {
+            rules.push_with(|| make().into_own());
         }
     }
 
     fn workspace(&self, rules: &mut Rules<'_>, inner: &str, rest: &str) {
         const ASPECTS: [&str; 4] = ["path", "bound", "claim", "volume"];
         let (name, aspect) = rest.rsplit_once('.').unwrap_or((rest, ""));
-        if !self.scope.workspaces.contains(&name) {
-            let hint = if self.scope.workspaces.contains(&rest) {
-                format!("did you mean \"$(workspaces.{rest}.path)\"?")
-            } else {
-                text::suggestion(name, self.scope.workspaces.iter().copied(), "declared workspaces")
-            };
-            self.missing(rules, inner, &hint);
+        let known = &self.known.by_workspace;
+        if !known.contains(name) {
+            self.missing(rules, inner, || {
+                if known.contains(rest) {
+                    format!("did you mean \"$(workspaces.{rest}.path)\"?")
+                } else {
+                    text::suggestion(name, self.known.workspaces.iter().copied(), "declared workspaces")
+                }
+            });
         } else if !ASPECTS.contains(&aspect) {
-            self.missing(rules, inner, &text::suggestion(aspect, ASPECTS, "there"));
+            self.missing(rules, inner, || text::suggestion(aspect, ASPECTS, "there"));
         }
     }
 
@@ -399,24 +451,22 @@ impl Place<'_> {
             "steps[]" => self
                 .found
                 .first_index()
-                .and_then(|index| self.spec.steps.get(index)),
+                .and_then(|index| Some((index, self.spec.steps.get(index)?))),
             _ => None,
         };
-        let Some(step) = step else {
-            self.missing(rules, inner, "only a step has results of its own");
+        let Some((index, step)) = step else {
+            self.missing(rules, inner, || "only a step has results of its own".to_owned());
             return;
         };
         let known = || step.results.iter().map(|result| result.name.as_str());
-        let exists = has_path && known().any(|known| known == name);
+        let declared = self.known.of_steps.contains(&(index, name));
         let shared = self.found.pattern == "steps[].script"
             && !step.results.is_empty()
             && !inner.starts_with("step.results[");
-        if !exists && (!shared || known().any(|known| known == name)) {
-            self.missing(
-                rules,
-                inner,
-                &result_hint(name, has_path, "step.results", known()),
-            );
+        if !(has_path && declared) && (!shared || declared) {
+            self.missing(rules, inner, || {
+                result_hint(name, has_path, "step.results", known())
+            });
         }
     }
 
@@ -424,20 +474,18 @@ impl Place<'_> {
     fn step(&self, rules: &mut Rules<'_>, inner: &str, rest: &str) {
         let steps = &self.spec.steps;
         if let Some(base) = rest.strip_suffix(".exitCode.path") {
-            let known = || {
-                steps
-                    .iter()
-                    .enumerate()
-                    .map(|(index, step)| names::step_base(step, index))
-            };
-            if !known().any(|known| known == base) {
-                let hint = if known().any(|known| known == format!("step-{base}")) {
-                    format!("did you mean \"$(steps.step-{base}.exitCode.path)\"?")
-                } else {
-                    let known: Vec<String> = known().collect();
+            if !self.known.containers.contains(base) {
+                self.missing(rules, inner, || {
+                    if self.known.containers.contains(&format!("step-{base}")) {
+                        return format!("did you mean \"$(steps.step-{base}.exitCode.path)\"?");
+                    }
+                    let names = steps
+                        .iter()
+                        .enumerate()
+                        .map(|(index, step)| names::step_base(step, index));
+                    let known: Vec<String> = names.collect();
                     text::suggestion(base, known.iter().map(String::as_str), "containers of steps")
-                };
-                self.missing(rules, inner, &hint);
+                });
             }
             return;
         }
@@ -449,7 +497,9 @@ impl Place<'_> {
             (Some((name, result)), ..) => (name, Some(result)),
             (None, Some((name, _)), _) | (None, None, Some((name, _))) => (name, None),
             _ => {
-                self.missing(rules, inner, "a step has .results.<name>, .outputs.<name>, .inputs.<name>, and .exitCode.path behind its container's name");
+                self.missing(rules, inner, || {
+                    "a step has .results.<name>, .outputs.<name>, .inputs.<name>, and .exitCode.path behind its container's name".to_owned()
+                });
                 return;
             }
         };
@@ -466,29 +516,18 @@ impl Place<'_> {
             || part.is_empty()
             || (part == "steps[]" && !at_run_time && field == "onError")
         {
-            rules.push(not_replaced(&self.path, inner));
+            rules.push_with(|| not_replaced(&self.path, inner));
             return;
         }
-        let short = |index: usize, step: &Step| {
-            names::step_base(step, index)
-                .trim_start_matches("step-")
-                .to_owned()
-        };
-        let position = steps
-            .iter()
-            .enumerate()
-            .position(|(index, step)| short(index, step) == name);
-        let Some(position) = position else {
-            let known: Vec<String> = steps
-                .iter()
-                .enumerate()
-                .map(|(index, step)| short(index, step))
-                .collect();
-            self.missing(
-                rules,
-                inner,
-                &text::suggestion(name, known.iter().map(String::as_str), "steps"),
-            );
+        let Some(position) = self.known.by_short.get(name).copied() else {
+            self.missing(rules, inner, || {
+                let known: Vec<String> = steps
+                    .iter()
+                    .enumerate()
+                    .map(|(index, step)| short(step, index))
+                    .collect();
+                text::suggestion(name, known.iter().map(String::as_str), "steps")
+            });
             return;
         };
         let own = if part == "steps[]" {
@@ -497,32 +536,21 @@ impl Place<'_> {
             None
         };
         if own.is_some_and(|own| position >= own) {
-            self.missing(
-                rules,
-                inner,
-                &format!("step \"{name}\" does not run before this one"),
-            );
+            self.missing(rules, inner, || {
+                format!("step \"{name}\" does not run before this one")
+            });
             return;
         }
         let from = &steps[position];
         if let Some(result) = result.filter(|_| from.step_ref.is_none()) {
             let bare = result.split('[').next().unwrap_or_default();
-            let known = || {
-                from.results
-                    .iter()
-                    .map(|declared| (declared.name.as_str(), declared))
-            };
-            let whole = known().any(|(declared, _)| declared == bare);
-            let key = bare
-                .rsplit_once('.')
-                .is_some_and(|(object, _)| known().any(|(declared, _)| declared == object));
-            if !whole && !key {
-                let hint = text::suggestion(
-                    bare,
-                    known().map(|(name, _)| name).collect::<Vec<_>>(),
-                    "declared results of that step",
-                );
-                self.missing(rules, inner, &hint);
+            let declared = |name: &str| self.known.of_steps.contains(&(position, name));
+            let key = bare.rsplit_once('.').is_some_and(|(object, _)| declared(object));
+            if !declared(bare) && !key {
+                self.missing(rules, inner, || {
+                    let known = from.results.iter().map(|declared| declared.name.as_str());
+                    text::suggestion(bare, known, "declared results of that step")
+                });
             }
         }
     }
@@ -543,25 +571,21 @@ impl Place<'_> {
             return;
         }
         if rest.starts_with("pipeline") {
-            self.missing(
-                rules,
-                inner,
-                "a TaskRun knows of no Pipeline; hand the value over as a param",
-            );
+            self.missing(rules, inner, || {
+                "a TaskRun knows of no Pipeline; hand the value over as a param".to_owned()
+            });
             return;
         }
-        self.missing(rules, inner, &text::suggestion(inner, KNOWN, "contexts"));
+        self.missing(rules, inner, || text::suggestion(inner, KNOWN, "contexts"));
     }
 
     /// Not a variable; but somebody may have meant one that there is.
     fn misspelt(&self, rules: &mut Rules<'_>, inner: &str) {
         let trimmed = inner.trim();
         if trimmed != inner && is_variable(trimmed) && self.is_known(trimmed) {
-            self.missing(
-                rules,
-                inner,
-                &format!("a variable has no blanks: \"$({trimmed})\""),
-            );
+            self.missing(rules, inner, || {
+                format!("a variable has no blanks: \"$({trimmed})\"")
+            });
             return;
         }
         let Some((root, rest)) = inner.split_once('.') else {
@@ -572,7 +596,7 @@ impl Place<'_> {
         };
         let meant = format!("{meant}.{rest}");
         if self.is_known(&meant) {
-            self.missing(rules, inner, &format!("did you mean \"$({meant})\"?"));
+            self.missing(rules, inner, || format!("did you mean \"$({meant})\"?"));
         }
     }
 
@@ -586,9 +610,9 @@ impl Place<'_> {
         };
         let first = rest.split(['.', '[']).next().unwrap_or_default();
         match root {
-            "params" => self.scope.params.iter().any(|param| param.name == first),
-            "workspaces" => self.scope.workspaces.contains(&first) && rest.contains('.'),
-            "results" => self.spec.results.iter().any(|result| result.name == first),
+            "params" => self.known.params.get(first).is_some(),
+            "workspaces" => self.known.by_workspace.contains(first) && rest.contains('.'),
+            "results" => self.known.results.contains(first),
             "steps" => rest.contains(".results.") || rest.ends_with(".exitCode.path"),
             "context" => matches!(first, "taskRun" | "task"),
             _ => false,

@@ -9,7 +9,12 @@ use crate::{
     delivery::Delivery,
     field_error::FieldError,
     quantity::Quantity,
-    validate::{Rules, own::amounts, text},
+    validate::{
+        Rules,
+        lookup::{Declared, repeated},
+        own::amounts,
+        text,
+    },
 };
 
 pub(in crate::validate) fn spec(rules: &mut Rules<'_>, run: &TaskRun) {
@@ -112,9 +117,10 @@ fn pod_template(rules: &mut Rules<'_>, template: &PodTemplate) {
     tables::PODS.check(rules, &tree, path);
     env::list(rules, &template.env, &format!("{path}.env"));
     let own = template.pod.volumes.as_deref().unwrap_or_default();
-    for (index, volume) in own.iter().enumerate() {
+    let again = repeated(own.iter().map(|volume| &volume.name));
+    for ((index, volume), again) in own.iter().enumerate().zip(again) {
         super::one_source(rules, volume, &format!("{path}.volumes[{index}]"));
-        if own[..index].iter().any(|earlier| earlier.name == volume.name) {
+        if again {
             rules.push(FieldError::own(
                 format!("multiple volumes with same name \"{}\"", volume.name),
                 format!("{path}.volumes[{index}].name"),
@@ -128,7 +134,8 @@ fn pod_template(rules: &mut Rules<'_>, template: &PodTemplate) {
 /// it is known.
 pub(in crate::validate) fn variables(rules: &mut Rules<'_>, run: &TaskRun, spec: Option<&TaskSpec>) {
     let scope = spec.map(|spec| Scope::of(spec, Some(run)));
-    let params = scope.as_ref().map(|scope| scope.params.as_slice());
+    let params = scope.as_ref().map(|scope| Declared::new(&scope.params));
+    let params = params.as_ref();
     for (index, binding) in run.spec.workspaces.iter().enumerate() {
         let tree = serde_json::to_value(binding).unwrap_or(Value::Null);
         let replaced = |pattern: &str| {
