@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ParamType, ParamValue, TaskSpec};
+use crate::{ParamType, ParamValue, TaskSpec, workspace::is_false};
 
 /// The condition type that tells how a TaskRun goes.
 pub const SUCCEEDED: &str = "Succeeded";
@@ -34,6 +34,9 @@ pub struct Condition {
     pub condition_type: String,
     /// Whether it holds.
     pub status: ConditionStatus,
+    /// How much it matters; other engines' conditions have it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub severity: String,
     /// When any part of it last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<Time>,
@@ -84,6 +87,33 @@ pub struct RefSource {
     pub entry_point: String,
 }
 
+/// Something that a step used or made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Artifact {
+    /// What it is called.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What it consists of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<ArtifactValue>,
+    /// Whether it is what the Task is for, or came about on the way.
+    #[serde(skip_serializing_if = "is_false")]
+    pub build_output: bool,
+}
+
+/// One part of an artifact.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ArtifactValue {
+    /// Its content, by algorithm.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub digest: BTreeMap<String, String>,
+    /// Where it is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uri: String,
+}
+
 /// How one step goes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -115,6 +145,12 @@ pub struct StepState {
     /// Why it ended, in one word.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub termination_reason: String,
+    /// What it used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Artifact>,
+    /// What it made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Artifact>,
 }
 
 /// How one sidecar goes.
@@ -145,6 +181,12 @@ pub struct SidecarState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TaskRunStatus {
+    /// Of which generation of the spec this is; nobody sets it, and it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// For other programs; nobody here sets them, and they are kept.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
     /// Sorted by type.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -53,6 +53,7 @@ pub(crate) fn going_on() -> TaskRunStatus {
         conditions: vec![Condition {
             condition_type: SUCCEEDED.to_owned(),
             status: ConditionStatus::Unknown,
+            severity: String::new(),
             last_transition_time: None,
             reason: "Pending".to_owned(),
             message: String::new(),

@@ -37,6 +37,7 @@ pub fn set(
     status.conditions.push(Condition {
         condition_type: SUCCEEDED.to_owned(),
         status: state,
+        severity: String::new(),
         last_transition_time: Some(time(now)),
         reason: reason.as_str().to_owned(),
         message,

@@ -150,6 +150,7 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
     let changed = match kind {
         _ if request.operation == Operation::Other || (updates && unchanged) => return Verdict::allow(),
         Kind::TaskRun if updates && same_but_requests(request) => return Verdict::allow(),
+        _ if has_too_many_parts(&request.object) => None,
         Kind::TaskRun if updates => as_stored(request, config),
         Kind::TaskRun if schema_speaks_first(&request.object) => None,
         Kind::TaskRun => change(&request.object, |run: &mut TaskRun| {
@@ -236,6 +237,35 @@ fn change<T: Serialize + DeserializeOwned + Default>(
     Some(changed)
 }
 
+/// More parts (steps, variables, volumes, ...) than any Pod has room for. A part has two bytes, and what
+/// is made of it may have thousands.
+const MOST_PARTS: usize = 30_000;
+
+fn has_too_many_parts(object: &Value) -> bool {
+    fn count(tree: &Value, left: &mut usize) {
+        match tree {
+            Value::Object(fields) => {
+                *left = left.saturating_sub(1);
+                fields.values().for_each(|tree| count(tree, left));
+            }
+            Value::Array(items) => {
+                for item in items {
+                    // Nothing becomes a part as well.
+                    *left = left.saturating_sub(usize::from(item.is_null()));
+                    count(item, left);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut left = MOST_PARTS;
+    object
+        .get("spec")
+        .into_iter()
+        .for_each(|spec| count(spec, &mut left));
+    left == 0
+}
+
 /// Whether an update asks for nothing but to cancel, to hold or to go on; byte by byte, so that also an
 /// object that is stored and cannot be read can be labelled and cancelled.
 fn same_but_requests(request: &Request) -> bool {
@@ -285,6 +315,14 @@ fn judge_as_v1(request: &Request, config: &Config) -> Judgement {
         Operation::Other => Judgement::default(),
         // Whoever only labels, or takes off a finalizer, is not asked about the rest.
         Operation::Update if deleted || unchanged => Judgement::default(),
+        _ if has_too_many_parts(&request.object) && !same_but_requests(request) => Judgement {
+            errors: FieldError::own(
+                format!("more than {MOST_PARTS} steps, params and other parts are too many"),
+                "spec",
+            )
+            .into(),
+            ..Judgement::default()
+        },
         Operation::Update if kind == Kind::TaskRun => updated_run(request, config),
         Operation::Create | Operation::Update => match kind {
             Kind::TaskRun => looked_at(request, |run: &TaskRun| {

@@ -10,6 +10,7 @@ use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
 };
+use tektite_api::decode::plain_from_str;
 use tektite_core::{
     convert::{ConvertError, convert},
     field_error::{LONGEST_TEXT, clipped},
@@ -136,7 +137,7 @@ fn one(index: usize, object: &RawValue, desired: &str) -> Result<Box<RawValue>, 
         desired: desired.to_owned(),
         error,
     };
-    let mut object: Value = serde_json::from_str(object.get()).map_err(json)?;
+    let mut object: Value = plain_from_str(object.get()).map_err(json)?;
     convert(&mut object, desired)?;
     to_raw_value(&object).map_err(json)
 }

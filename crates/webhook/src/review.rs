@@ -3,6 +3,7 @@
 use kube::core::{admission::AdmissionResponse, response::Status};
 use serde::Deserialize;
 use serde_json::Value;
+use tektite_api::decode::plain;
 use tektite_core::field_error::{LONGEST_TEXT, clipped};
 
 /// What the API server asks; only what is used here.
@@ -29,8 +30,10 @@ pub struct Request {
     /// Its namespace.
     pub namespace: String,
     /// The object as it shall be.
+    #[serde(deserialize_with = "plain")]
     pub object: Value,
     /// The object as it is stored.
+    #[serde(deserialize_with = "plain")]
     pub old_object: Value,
 }
 

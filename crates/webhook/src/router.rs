@@ -147,6 +147,17 @@ fn failed(error: &dyn std::fmt::Display) -> Response {
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
+/// Who asks, whatever is asked.
+#[derive(serde::Deserialize)]
+struct Asker {
+    request: Uid,
+}
+
+#[derive(serde::Deserialize)]
+struct Uid {
+    uid: String,
+}
+
 /// What is no review, and the question's uid, if it has one.
 struct Unread {
     uid: String,
@@ -160,10 +171,17 @@ fn read(body: &[u8]) -> Result<Request, Unread> {
         }) if !request.uid.is_empty() => return Ok(request),
         Ok(Review { request: Some(_) }) => "the AdmissionReview's request has no uid".to_owned(),
         Ok(Review { request: None }) => "the AdmissionReview has no request".to_owned(),
-        Err(error) => format!("the body is no AdmissionReview: {error}"),
+        Err(error) => {
+            let error = error.to_string();
+            if error.starts_with("recursion limit exceeded") {
+                format!("the object is nested too deep, a hundred levels are allowed: {error}")
+            } else {
+                format!("the body is no AdmissionReview: {error}")
+            }
+        }
     };
-    let lenient: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let uid = lenient["request"]["uid"].as_str().unwrap_or_default().to_owned();
+    // What is passed over may be nested as deep as it likes.
+    let uid = serde_json::from_slice::<Asker>(body).map_or_else(|_| String::new(), |asker| asker.request.uid);
     Err(Unread { uid, message })
 }
 

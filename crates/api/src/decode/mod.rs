@@ -7,6 +7,7 @@
 
 mod node;
 mod place;
+mod plain;
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 pub use node::fields_of;
 use node::{Log, Node};
 use place::Place;
+pub use plain::{plain, plain_from_str};
 
 /// More than this is not told about one object.
 const MOST: usize = 25;

@@ -117,6 +117,8 @@ pub(super) fn states(steps: &[StepView<'_>], before: &TaskRunStatus) -> Vec<Step
             container: container.name.clone(),
             image_id: container.image_id.clone(),
             results: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
         }
     });
     each.collect()

@@ -13,11 +13,18 @@ pub use fields::{pod_template, workspace_binding};
 pub use stages::{BoundVolume, Context, TooLarge, binding_variables, task_spec_stages};
 use tektite_api::ParamValue;
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct List {
+    items: Vec<String>,
+    /// How long they are together.
+    bytes: usize,
+}
+
 /// What the names between `$(` and `)` stand for, in one stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables {
     strings: BTreeMap<String, String>,
-    arrays: BTreeMap<String, Vec<String>>,
+    arrays: BTreeMap<String, List>,
     /// How many bytes they have been replaced by.
     grown: Cell<usize>,
     /// Whether one was not replaced for want of room.
@@ -36,10 +43,10 @@ impl Variables {
             match value {
                 ParamValue::String(text) => self.set(form, text),
                 ParamValue::Array(items) => {
-                    for (index, item) in items.iter().enumerate() {
-                        self.set(format!("{form}[{index}]"), item);
-                    }
-                    self.arrays.insert(form, items.clone());
+                    // Around each item, in JSON, there are three bytes more.
+                    let bytes = items.iter().map(|item| item.len() + 3).sum();
+                    let items = items.clone();
+                    self.arrays.insert(form, List { items, bytes });
                 }
                 ParamValue::Object(_) => {}
             }
@@ -68,18 +75,30 @@ impl Variables {
         fits
     }
 
-    fn array(&self, name: &str) -> Option<&[String]> {
-        self.arrays
-            .get(name.strip_suffix("[*]").unwrap_or(name))
-            .map(Vec::as_slice)
+    fn array(&self, name: &str) -> Option<&List> {
+        self.arrays.get(name.strip_suffix("[*]").unwrap_or(name))
+    }
+
+    /// The text that `name` stands for, an element of a list among them.
+    fn text(&self, name: &str) -> Option<&String> {
+        let element = || {
+            let (list, digits) = name.strip_suffix(']')?.rsplit_once('[')?;
+            // One way to write a number: `01` is none.
+            let index: usize = digits.parse().ok()?;
+            let items = &self
+                .arrays
+                .get(list)
+                .filter(|_| digits == index.to_string())?
+                .items;
+            items.get(index)
+        };
+        self.strings.get(name).or_else(element)
     }
 
     /// The list that `text` stands for when it is nothing but one variable.
     fn whole_array(&self, text: &str) -> Option<&[String]> {
-        let items = self.array(text.strip_prefix("$(")?.strip_suffix(')')?)?;
-        // Around each, in JSON.
-        let bytes: usize = items.iter().map(|item| item.len() + 3).sum();
-        self.takes(bytes).then_some(items)
+        let list = self.array(text.strip_prefix("$(")?.strip_suffix(')')?)?;
+        self.takes(list.bytes).then_some(list.items.as_slice())
     }
 
     /// Replaces every known variable in `text`, once, from left to right. Everything else stays, and
@@ -104,7 +123,7 @@ impl Variables {
             let known = window
                 .match_indices(')')
                 .take(4)
-                .find_map(|(end, _)| Some((end, self.strings.get(&from[2..end])?)));
+                .find_map(|(end, _)| Some((end, self.text(&from[2..end])?)));
             match known {
                 Some((end, value)) if self.takes(value.len()) => {
                     replaced.push_str(value);
