@@ -31,8 +31,10 @@ test-cluster: ## the test cluster's own tests
 test-e2e: ## the cases of tests/cases on the cluster that is up
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- run
 
-bench: ## measure against bare Pods, in the same run
+bench: ## measure TaskRuns against bare Pods, and admission against ConfigMaps and by itself
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- bench
+	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked --release -p tektite-e2e -- bench admission
+	cargo bench --quiet --locked -p tektite-webhook --bench admission
 
 up: ## the test cluster: build what it is made of, once, and start it
 	@hack/cluster build && hack/cluster up

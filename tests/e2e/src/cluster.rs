@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams,
 };
+use kube::client::Body;
 use kube::core::Request;
 use kube::discovery::{ApiCapabilities, Discovery, Scope};
 use kube::runtime::watcher::watch_object;
@@ -47,6 +48,12 @@ pub(crate) struct Cluster {
     kinds: Vec<(ApiResource, Scope)>,
     version: String,
     namespaces: Mutex<BTreeSet<String>>,
+}
+
+/// An object as it goes over the wire, and where to.
+pub(crate) struct Prepared {
+    url: String,
+    body: Vec<u8>,
 }
 
 /// The API server's answer to a request that it refused.
@@ -303,6 +310,37 @@ impl Cluster {
         let request = Request::new(self.api_of(object, namespace)?.resource_url());
         let request = request.create(&PostParams::default(), serde_json::to_vec(object)?)?;
         call(self.client.request(request)).await
+    }
+
+    /// An object that is about to be created often.
+    pub(crate) fn prepare(&self, object: &Value, namespace: &str) -> Result<Prepared> {
+        Ok(Prepared {
+            url: self.api_of(object, namespace)?.resource_url().to_owned(),
+            body: serde_json::to_vec(object)?,
+        })
+    }
+
+    /// Creates an object without storing it; the answer is not looked into, which costs time.
+    pub(crate) async fn create_dry(&self, prepared: &Prepared) -> Result<()> {
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let request = Request::new(prepared.url.as_str()).create(&params, prepared.body.clone())?;
+        let (status, body) = call(async {
+            let response = self.client.send(request.map(Body::from)).await?;
+            let status = response.status();
+            Ok((status, response.into_body().collect_bytes().await?))
+        })
+        .await?;
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(Refusal {
+            code: status.as_u16(),
+            message: String::from_utf8_lossy(&body).into_owned(),
+        }
+        .into())
     }
 
     /// Puts an object, as it stands, in the place of the one of its name.

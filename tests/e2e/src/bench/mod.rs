@@ -1,4 +1,5 @@
-//! Benchmarks: TaskRuns beside bare Pods of the same containers, interleaved in one run.
+//! Benchmarks: TaskRuns beside bare Pods of the same containers, interleaved in one run. What admission
+//! alone costs is measured in [`admission`], in the same manner.
 //!
 //! A benchmark is a row of [`subjects::all`]: subjects that are measured in turn, the first of
 //! which the others are divided by. What is measured of a subject is its [`subjects::Metric`];
@@ -18,6 +19,7 @@ use crate::cluster::{Cluster, random};
 use crate::report::line;
 use crate::run::until_signal;
 
+mod admission;
 mod measure;
 mod stats;
 mod subjects;
@@ -27,7 +29,10 @@ use subjects::{Benchmark, Subject};
 
 /// What to measure, and how often.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// How many samples of each subject.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
@@ -42,6 +47,13 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
+/// Benchmarks of another form.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Measure the creation of TaskRuns beside that of ConfigMaps of the same size.
+    Admission(admission::Options),
+}
+
 /// One subject with its samples.
 struct Measured {
     subject: Subject,
@@ -50,6 +62,10 @@ struct Measured {
 
 /// Runs the benchmarks, prints the table, writes the figures.
 pub(crate) async fn run(options: Options) -> Result<bool> {
+    if let Some(Other::Admission(options)) = &options.other {
+        admission::run(options).await?;
+        return Ok(true);
+    }
     let wanted = |benchmark: &Benchmark| benchmark.name.contains(&options.filter);
     let benchmarks: Vec<_> = subjects::all().into_iter().filter(wanted).collect();
     ensure!(

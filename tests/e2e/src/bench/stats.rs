@@ -32,9 +32,27 @@ impl Summary {
     }
 }
 
+/// The sample below which `percent` of them are; not a number where there are none.
+pub(crate) fn percentile(samples: &[f64], percent: usize) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(index).copied().unwrap_or(f64::NAN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_of_any_number_of_samples() {
+        let samples: Vec<f64> = (0..200).rev().map(f64::from).collect();
+        let of = |samples: &[f64], percent| percentile(samples, percent).to_string();
+        assert_eq!(of(&samples, 50), "100");
+        assert_eq!(of(&samples, 99), "198");
+        assert_eq!(of(&[7.0], 99), "7");
+        assert_eq!(of(&[], 50), "NaN");
+    }
 
     #[test]
     fn of_odd_even_and_no_samples() {
