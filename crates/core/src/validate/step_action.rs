@@ -269,7 +269,9 @@ mod tests {
     fn circles_are_found_and_what_leads_to_them_is_not() {
         let graph = |edges: &[(usize, usize)]| {
             let mut graph = vec![Vec::new(); 6];
-            edges.iter().for_each(|(from, to)| graph[*from].push(*to));
+            for (from, to) in edges {
+                graph[*from].push(*to);
+            }
             in_circles(&graph)
         };
         assert_eq!(graph(&[]), [0; 0]);
