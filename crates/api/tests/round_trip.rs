@@ -1,6 +1,7 @@
 //! Whatever the types print they read back, by every reader, and lose nothing.
 //!
 //! More cases: `PROPTEST_CASES=5000 cargo test -p tektite-api --test round_trip`.
+#![allow(clippy::unwrap_used, reason = "a round trip that fails has to stop the test")]
 
 mod json;
 

@@ -406,6 +406,43 @@ const SWITCHES: [&str; 18] = [
     "enable-informer-cache-transforms",
 ];
 
+/// The keys beside the switches that mean something here, or in engines that share the ConfigMaps.
+const OTHERS: [&str; 28] = [
+    "default-timeout-minutes",
+    "default-service-account",
+    "default-managed-by-label-value",
+    "default-pod-template",
+    "default-affinity-assistant-pod-template",
+    "default-cloud-events-sink",
+    "default-task-run-workspace-binding",
+    "default-max-matrix-combinations-count",
+    "default-forbidden-env",
+    "default-resolver-type",
+    "default-container-resource-requirements",
+    "default-imagepullbackoff-timeout",
+    "default-create-container-error-timeout",
+    "default-maximum-resolution-timeout",
+    "default-sidecar-log-polling-interval",
+    "default-step-ref-concurrency-limit",
+    "default-pending-timeout-minutes",
+    "timeout-clock",
+    "enable-api-fields",
+    "coschedule",
+    "disable-inline-spec",
+    "results-from",
+    "max-result-size",
+    "running-in-environment-with-injected-sidecars",
+    "step-security-context",
+    "enforce-nonfalsifiability",
+    "trusted-resources-verification-no-match-policy",
+    "disable-affinity-assistant",
+];
+
+/// Every key that means something.
+pub fn keys() -> impl Iterator<Item = &'static str> + Clone {
+    OTHERS.into_iter().chain(SWITCHES)
+}
+
 /// A switch as the ConfigMaps have always been read.
 fn boolean(word: &str) -> Option<bool> {
     match word {

@@ -102,7 +102,7 @@ pub fn requests_fit(spec: &TaskSpec) -> Result<(), ResourceError> {
 }
 
 /// Overrides key by key.
-fn overlay(below: &mut ResourceRequirements, above: &ResourceRequirements) {
+pub(crate) fn overlay(below: &mut ResourceRequirements, above: &ResourceRequirements) {
     for (below, above) in [
         (&mut below.requests, &above.requests),
         (&mut below.limits, &above.limits),

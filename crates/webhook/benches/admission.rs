@@ -82,7 +82,7 @@ fn main() {
 /// The TaskRun of the benchmarks, with `steps` steps.
 fn task_run(steps: usize) -> Value {
     let yaml = include_str!("../../../tests/bench/task-run.yaml");
-    let mut run: Value = serde_saphyr::from_str(yaml).unwrap();
+    let mut run: Value = tektite_core::yaml::read(yaml).unwrap();
     let list = run.pointer_mut("/spec/taskSpec/steps").unwrap();
     let step = list[0].clone();
     *list = (0..steps)

@@ -12,7 +12,7 @@ use tektite_core::{
     config::{Config, Source},
     defaults,
     field_error::{FieldError, FieldErrors},
-    validate::{self, unknown, warnings},
+    validate::{self, text, unknown, warnings},
 };
 
 use crate::review::{Operation, Request, Verdict};
@@ -71,11 +71,19 @@ impl Spelling {
     fn applied(self, text: String) -> String {
         match self {
             Self::V1 => text,
-            Self::V1beta1 => text
-                .replace("spec.stepSpecs", "spec.stepOverrides")
-                .replace("spec.sidecarSpecs", "spec.sidecarOverrides")
-                .replace("].computeResources", "].resources")
-                .replace("stepTemplate.computeResources", "stepTemplate.resources"),
+            Self::V1beta1 => {
+                // Each name becomes the other: who wrote v1's name has it under v1beta1's by now.
+                const PAIRS: [(&str, &str); 5] = [
+                    ("spec.stepSpecs", "spec.stepOverrides"),
+                    ("spec.sidecarSpecs", "spec.sidecarOverrides"),
+                    ("].computeResources", "].resources"),
+                    ("stepTemplate.computeResources", "stepTemplate.resources"),
+                    ("\"computeResources\"", "\"resources\""),
+                ];
+                PAIRS.iter().fold(text, |text, (new, old)| {
+                    text.replace(old, "\u{0}").replace(new, old).replace('\u{0}', new)
+                })
+            }
         }
     }
 }
@@ -427,6 +435,18 @@ pub fn config(request: &Request, namespace: &str) -> Verdict {
         .pointer("/metadata/name")
         .and_then(Value::as_str)
         .unwrap_or(&request.name);
+    let misspelt = |key: &String| {
+        let is_known = tektite_core::config::keys().any(|known| known == key);
+        let meant = text::nearest(key, tektite_core::config::keys()).filter(|_| !is_known)?;
+        Some(format!(
+            "validation failed: unknown key \"{key}\": data[{key}]\n- data[{key}]: did you mean \"{meant}\"?"
+        ))
+    };
+    if Source::from_name(name).is_some()
+        && let Some(message) = data.keys().find_map(misspelt)
+    {
+        return Verdict::Deny(message);
+    }
     match Source::from_name(name).map(|source| source.read(&Config::default(), &data)) {
         Some(Err(error)) => Verdict::Deny(format!("validation failed: {error}")),
         Some(Ok(_)) | None => Verdict::allow(),

@@ -94,18 +94,43 @@ pub fn read<T: DeserializeOwned + Default>(value: &Value) -> Reading<T> {
             Err(fault) => fault,
         };
         let (pointer, misfit) = log.misfit(tree, fault.to_string());
-        misfits.push(misfit);
-        let tree = mended.get_or_insert_with(|| value.clone());
-        match tree.pointer_mut(&pointer) {
-            Some(place) if misfits.len() < MOST && !place.is_null() => *place = Value::Null,
-            _ => {
-                return Reading {
-                    object: T::default(),
-                    misfits,
-                    unknown: log.into_unknown(),
-                };
-            }
+        // One that is no better as nothing has been told.
+        if misfits.iter().all(|told: &Misfit| told.path != misfit.path) {
+            misfits.push(misfit);
         }
+        let tree = mended.get_or_insert_with(|| value.clone());
+        if misfits.len() >= MOST || !take_out(tree, &pointer) {
+            return Reading {
+                object: T::default(),
+                misfits,
+                unknown: log.into_unknown(),
+            };
+        }
+    }
+}
+
+/// Leaves out what stands at `pointer`: nothing is there instead, or, where even that does not fit, not
+/// even the field.
+fn take_out(tree: &mut Value, pointer: &str) -> bool {
+    match tree.pointer_mut(pointer) {
+        Some(place) if !place.is_null() => {
+            *place = Value::Null;
+            return true;
+        }
+        Some(_) => {}
+        None => return false,
+    }
+    let Some((above, name)) = pointer.rsplit_once('/') else {
+        return false;
+    };
+    let name = name.replace("~1", "/").replace("~0", "~");
+    match tree.pointer_mut(above) {
+        Some(Value::Object(fields)) => fields.remove(&name).is_some(),
+        Some(Value::Array(items)) => {
+            let index = name.parse::<usize>().ok().filter(|index| *index < items.len());
+            index.map(|index| items.remove(index)).is_some()
+        }
+        _ => false,
     }
 }
 
@@ -222,6 +247,24 @@ mod tests {
                 "spec.taskSpec.steps[1]: an object is wanted, given \"y\"",
                 "spec.timeout: a text is wanted, which YAML takes in quotes, given 5",
             ]
+        );
+    }
+
+    #[test]
+    fn an_amount_that_is_none_costs_nothing_else() {
+        let tree = json!({"metadata": {"name": "t"}, "spec": {"steps": [
+            {"image": "i", "computeResources": {"limits": {"cpu": {}, "memory": null, "x": [1]}}}]}});
+        let reading: Reading<Task> = read(&tree);
+        assert_eq!(reading.object.metadata.name.as_deref(), Some("t"));
+        assert_eq!(reading.object.spec.steps[0].image, "i");
+        let paths: Vec<&str> = reading
+            .misfits
+            .iter()
+            .map(|misfit| misfit.path.as_str())
+            .collect();
+        assert!(
+            paths.contains(&"spec.steps[0].computeResources.limits.cpu"),
+            "{paths:?}"
         );
     }
 

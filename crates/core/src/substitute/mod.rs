@@ -10,7 +10,7 @@ mod stages;
 use std::{cell::Cell, collections::BTreeMap};
 
 pub use fields::{pod_template, workspace_binding};
-pub use stages::{BoundVolume, Context, TooLarge, binding_variables, task_spec_stages};
+pub use stages::{BoundVolume, Context, TooLarge, binding_variables, param_stage, task_spec_stages};
 use tektite_api::ParamValue;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

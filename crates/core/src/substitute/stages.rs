@@ -52,6 +52,14 @@ pub fn binding_variables(params: &BTreeMap<String, ParamValue>) -> Variables {
 )]
 pub struct TooLarge;
 
+/// Replaces the params in `spec`, and nothing else.
+///
+/// # Errors
+/// See [`TooLarge`].
+pub fn param_stage(spec: &mut TaskSpec, params: &BTreeMap<String, ParamValue>) -> Result<(), TooLarge> {
+    stage(spec, &binding_variables(params), &Own::default())
+}
+
 /// Replaces everything in `spec` that the controller knows.
 ///
 /// # Errors

@@ -90,6 +90,7 @@ fn fit(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, name: &str, origin
     workspaces(rules, run, spec, name, origin);
     overrides(rules, run, spec, name);
     mounts(rules, run, spec, name, origin);
+    substituted(rules, run, spec, name, origin);
 }
 
 fn values(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, origin: Origin) {
@@ -350,6 +351,7 @@ fn overrides(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str) 
             });
         }
     }
+    sidecar_resources(rules, run, spec);
     if run.spec.step_specs.is_empty() {
         return;
     }
@@ -365,6 +367,55 @@ fn overrides(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str) 
                 let at = format!("spec.stepSpecs[{index}].computeResources");
                 own::resources(rules, &step.compute_resources, &at);
             }
+        }
+    }
+}
+
+fn sidecar_resources(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec) {
+    for (index, wanted) in run.spec.sidecar_specs.iter().enumerate() {
+        if let Some(sidecar) = spec.sidecars.iter().find(|sidecar| sidecar.name == wanted.name) {
+            let mut together = sidecar.compute_resources.clone();
+            resources::overlay(&mut together, &wanted.compute_resources);
+            own::resources(
+                rules,
+                &together,
+                &format!("spec.sidecarSpecs[{index}].computeResources"),
+            );
+        }
+    }
+}
+
+/// What the run's values make of the Task's fields: an image that is none, a word that is not allowed.
+fn substituted(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str, origin: Origin) {
+    let path = match origin {
+        Origin::Named => format!("Task \"{task}\": spec"),
+        Origin::Inline => "spec.taskSpec".to_owned(),
+    };
+    let table = params::table(spec, run);
+    let mut with_values = spec.clone();
+    if table.is_empty()
+        || crate::substitute::param_stage(&mut with_values, &table).is_err()
+        || with_values == *spec
+    {
+        return;
+    }
+    // What is wrong without the values is told elsewhere.
+    let found = |spec: &TaskSpec| {
+        let mut rules = Rules::new(rules.config);
+        own::containers(&mut rules, spec, &path);
+        rules.errors
+    };
+    let (before, after) = (found(spec), found(&with_values));
+    let before: Vec<String> = before.sorted().into_iter().map(ToString::to_string).collect();
+    for error in after.sorted() {
+        let text = error.to_string();
+        if !before.contains(&text) {
+            let mut told = FieldError::own("the values of params cannot be used", "spec.params")
+                .with_note(format!("with the values that are given: {text}"));
+            for note in error.notes() {
+                told = told.with_note(note);
+            }
+            rules.push(told);
         }
     }
 }

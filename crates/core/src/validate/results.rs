@@ -161,6 +161,11 @@ fn from_step(rules: &mut Rules<'_>, known: &StepsResults<'_>, result: &TaskResul
         ).with_note(format!("{at}.value: leave it out where a step writes the result to $(results.{}.path)", result.name)));
         return;
     };
+    if value.len() != step.len() + name.len() + "$(steps..results.)".len() {
+        let at = format!("{at}.value");
+        let note = format!("{at}: \"{value}\" is given; write one reference and nothing else");
+        rules.push(FieldError::own("a result's value is one reference", at).with_note(note));
+    }
     if !text::is_dns_label(step) {
         rules.push(
             FieldError::new(format!("invalid extracted step name \"{step}\""), path.clone())

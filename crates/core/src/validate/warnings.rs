@@ -68,15 +68,15 @@ pub fn step_action(action: &StepAction) -> Vec<String> {
 /// Values that the Task does not declare.
 pub fn undeclared_params(run: &TaskRun, spec: &TaskSpec, task: &str) -> Vec<String> {
     let declared: HashSet<&str> = spec.params.iter().map(|param| param.name.as_str()).collect();
-    let given = run.spec.params.iter();
-    let undeclared = given.filter(|given| !declared.contains(given.name.as_str()));
+    // Bindings and the podTemplate take them too.
+    let fields = serde_json::to_string(&(&run.spec.workspaces, &run.spec.pod_template)).unwrap_or_default();
+    let used: HashSet<&str> = variables::params(&fields).map(|used| used.parts().0).collect();
+    let given = run.spec.params.iter().map(|given| given.name.as_str());
+    let undeclared = given.filter(|name| !declared.contains(name) && !used.contains(name));
     capped(
         undeclared
-            .map(|given| {
-                format!(
-                    "spec.params[{}]: Task \"{task}\" does not declare it; the value is not used",
-                    given.name
-                )
+            .map(|name| {
+                format!("spec.params[{name}]: Task \"{task}\" does not declare it; the value is not used")
             })
             .collect(),
     )

@@ -293,6 +293,15 @@ fn settings_that_cannot_be_read_are_refused() {
         of("ours", "feature-flags", json!({"enable-api-fields": "alpha"})),
         ""
     );
+    let message = of("ours", "feature-flags", json!({"enable-api-field": "alpha"}));
+    assert!(
+        message.ends_with("did you mean \"enable-api-fields\"?"),
+        "{message}"
+    );
+    assert_eq!(
+        of("ours", "feature-flags", json!({"of-another-engine": "alpha"})),
+        ""
+    );
     assert_eq!(of("ours", "other", bad.clone()), "");
     assert_eq!(of("theirs", "feature-flags", bad), "");
     assert_eq!(of("ours", "config-defaults", Value::Null), "");

@@ -43,6 +43,21 @@ pub(crate) fn resources(rules: &mut Rules<'_>, resources: &ResourceRequirements,
             );
         }
     }
+    let huge = limits
+        .keys()
+        .chain(requests.keys())
+        .any(|name| name.starts_with("hugepages-"));
+    let basic = limits
+        .keys()
+        .chain(requests.keys())
+        .any(|name| matches!(*name, "cpu" | "memory"));
+    if huge && !basic {
+        rules.push(
+            FieldError::own("missing field(s)", format!("{at}.limits[memory]")).with_note(format!(
+                "{at}: huge pages are given to a container that has cpu or memory too"
+            )),
+        );
+    }
     for (index, claim) in resources.claims.iter().flatten().enumerate() {
         if claim.name.is_empty() {
             rules.push(FieldError::own(

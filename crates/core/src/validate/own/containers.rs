@@ -116,7 +116,10 @@ fn image(rules: &mut Rules<'_>, image: &str, at: &str) {
 }
 
 fn mount(rules: &mut Rules<'_>, mount: &VolumeMount, at: &str) {
-    mount_path(rules, &mount.mount_path, &format!("{at}.mountPath"));
+    // T16 tells of those below /tekton.
+    if !text::clean_path(&mount.mount_path).starts_with("/tekton/") {
+        mount_path(rules, &mount.mount_path, &format!("{at}.mountPath"));
+    }
     let set = |path: &Option<String>| path.as_ref().is_some_and(|path| !path.is_empty());
     if set(&mount.sub_path) && set(&mount.sub_path_expr) {
         rules.push(
@@ -141,6 +144,9 @@ pub(super) fn mount_path(rules: &mut Rules<'_>, path: &str, at: &str) {
     let problem = match text::clean_path(path).as_str() {
         "/" | "." => "the container's root cannot be mounted over",
         "/tekton" => "the engine keeps its own files below /tekton",
+        below if below.starts_with("/tekton/") && !below.starts_with("/tekton/home") => {
+            "the engine keeps its own files below /tekton"
+        }
         _ => return,
     };
     rules.push(FieldError::own(format!("invalid value: {path}"), at).with_note(format!("{at}: {problem}")));

@@ -4,12 +4,15 @@
 mod amounts;
 mod containers;
 mod env;
+mod foreign;
 mod forms;
+mod place;
 mod pod;
 mod references;
 pub(super) mod run;
 mod schema;
 mod sidecar;
+mod step_results;
 mod tables;
 mod walk;
 
@@ -81,6 +84,32 @@ pub(super) fn task(
     references::task(rules, spec, &Scope::of(spec, run), path);
     script_size(rules, spec, path);
     result_size(rules, spec, path);
+}
+
+/// The containers and volumes alone, as they are when a run's values are in them.
+pub(crate) fn containers(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
+    tables_of(rules, spec, path);
+    for (index, step) in super::task::merged_steps(spec).iter().enumerate() {
+        let at = format!("{path}.steps[{index}]");
+        if step.image.is_empty() && step.step_ref.is_none() {
+            rules.push(FieldError::own("missing field(s)", format!("{at}.image")));
+        }
+        containers::entries(rules, &Container::of_step(step), &at);
+        containers::whole(rules, &Container::of_step(step), &at);
+        containers::one_of(
+            rules,
+            &step.on_error,
+            &["continue", "stopAndFail"],
+            &format!("{at}.onError"),
+        );
+    }
+    for (index, sidecar) in spec.sidecars.iter().enumerate() {
+        containers::entries(
+            rules,
+            &Container::of_sidecar(sidecar),
+            &format!("{path}.sidecars[{index}]"),
+        );
+    }
 }
 
 /// What the tables say about Kubernetes' own types.
@@ -165,7 +194,18 @@ fn no_windows(rules: &mut Rules<'_>, script: &str, at: &str) {
     }
 }
 
+/// The kubelet makes the directory as it is written: no shell looks at it.
+fn working_dir(rules: &mut Rules<'_>, dir: &str, at: &str) {
+    if dir.starts_with('~') || (dir.starts_with('$') && !dir.starts_with("$(")) {
+        let at = format!("{at}.workingDir");
+        let note =
+            format!("{at}: \"{dir}\" is no path; no shell replaces \"~\" or \"$NAME\" here, write the path");
+        rules.push(FieldError::own(format!("invalid value: {dir}"), at).with_note(note));
+    }
+}
+
 fn step_fields(rules: &mut Rules<'_>, step: &Step, at: &str) {
+    working_dir(rules, &step.working_dir, at);
     no_windows(rules, &step.script, at);
     for (config, field) in [
         (&step.stdout_config, "stdoutConfig"),

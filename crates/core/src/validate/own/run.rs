@@ -152,6 +152,7 @@ pub(in crate::validate) fn variables(rules: &mut Rules<'_>, run: &TaskRun, spec:
             &format!("spec.workspaces[{index}]"),
         );
     }
+    references::resolver_params(rules, run);
     if let Some(template) = &run.spec.pod_template {
         let tree = serde_json::to_value(template).unwrap_or(Value::Null);
         references::params_only(rules, &tree, |_| true, params, "spec.podTemplate");
