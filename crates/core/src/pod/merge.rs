@@ -102,19 +102,19 @@ fn merge_list<T: Clone>(
     let in_template = |wanted: &T| positions.get(key(wanted)).copied();
     let in_own = |wanted: &T| names.contains(key(wanted));
     let mut merged = Vec::with_capacity(template.len() + own.len());
-    let mut placed = 0;
+    let mut taken = 0;
     for item in own {
         match in_template(item) {
             Some(position) => {
-                let before = template.get(placed..position).unwrap_or_default();
+                let before = template.get(taken..position).unwrap_or_default();
                 merged.extend(before.iter().filter(|item| !in_own(item)).cloned());
-                placed = placed.max(position + 1);
+                taken = taken.max(position + 1);
                 merged.push(merge(&template[position], item));
             }
             None => merged.push(item.clone()),
         }
     }
-    let rest = template.get(placed..).unwrap_or_default();
+    let rest = template.get(taken..).unwrap_or_default();
     merged.extend(rest.iter().filter(|item| !in_own(item)).cloned());
     merged
 }
