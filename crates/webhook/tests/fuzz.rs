@@ -484,7 +484,7 @@ fn what_is_large_is_judged_and_the_answer_is_not() {
 fn defaults_that_double_are_refused() {
     let params: Vec<Value> = (0..40)
         .map(|index| {
-            let before = format!("$(params.p{})", index as i64 - 1);
+            let before = format!("$(params.p{})", index - 1);
             let default = if index == 0 {
                 "x".repeat(64)
             } else {

@@ -4,6 +4,8 @@
 //! the steps, each entry has the name of its step, so that it finds the step again when a client of v1
 //! put others before it. A step or template that such a client removed takes its fields with it.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde_json::Value;
 
 use super::{Object, child, items, text};
@@ -87,12 +89,11 @@ pub(super) fn strip(spec: &mut Object) {
 
 /// Puts the fields back into a Task's spec, all or none; says whether they had a place.
 pub(super) fn restore(spec: &mut Object, found: &Value) -> bool {
-    let Some((steps, template)) = plan(spec, found) else {
+    let Some((mut steps, template)) = plan(spec, found) else {
         return false;
     };
     for (at, step) in items(spec, "steps") {
-        let entries = steps.iter().filter(|(target, _)| *target == at);
-        entries.for_each(|(_, entry)| step.extend(entry.clone()));
+        step.extend(steps.remove(&at).unwrap_or_default());
     }
     if let Some(object) = child(spec, "stepTemplate") {
         object.extend(template);
@@ -101,7 +102,7 @@ pub(super) fn restore(spec: &mut Object, found: &Value) -> bool {
 }
 
 /// What goes to which step, and what to the template. Nothing where something does not fit.
-fn plan(spec: &Object, found: &Value) -> Option<(Vec<(usize, Object)>, Object)> {
+fn plan(spec: &Object, found: &Value) -> Option<(BTreeMap<usize, Object>, Object)> {
     let found = found.as_object()?;
     let template = match (found.get(TEMPLATE), spec.get("stepTemplate")) {
         (None, _) | (_, None) => Object::new(),
@@ -110,37 +111,49 @@ fn plan(spec: &Object, found: &Value) -> Option<(Vec<(usize, Object)>, Object)> 
             free(template.as_object()?, &entry).then_some(entry)?
         }
     };
-    let mut steps: Vec<(usize, Object)> = Vec::new();
+    let mut steps = BTreeMap::new();
     if let (Some(entries), Some(present)) = (found.get(STEPS), spec.get("steps")) {
         let present = present.as_array()?;
+        let named = first_of_each_name(present);
         for (at, entry) in entries.as_array()?.iter().enumerate() {
             let Some(entry) = entry.as_object().filter(|entry| has_fields(entry)) else {
                 continue;
             };
-            let Some((at, step)) = target(present, at, text(entry, "name")) else {
+            let Some((at, step)) = target(present, &named, at, text(entry, "name")) else {
                 continue;
             };
             let entry = select(entry, FIELDS.into_iter());
-            if !free(step, &entry) || steps.iter().any(|(taken, _)| *taken == at) {
+            if !free(step, &entry) || steps.insert(at, entry).is_some() {
                 return None;
             }
-            steps.push((at, entry));
         }
     }
     Some((steps, template))
 }
 
 /// The step that an entry belongs to: the one at its place if it has the name, else the first that has.
-fn target<'a>(steps: &'a [Value], at: usize, name: &str) -> Option<(usize, &'a Object)> {
+fn target<'a>(
+    steps: &'a [Value],
+    named: &HashMap<&str, (usize, &'a Object)>,
+    at: usize,
+    name: &str,
+) -> Option<(usize, &'a Object)> {
     let here = steps.get(at).and_then(Value::as_object);
     if let Some(step) = here.filter(|step| name.is_empty() || text(step, "name") == name) {
         return Some((at, step));
     }
-    let mut named = steps
+    named.get(name).filter(|_| !name.is_empty()).copied()
+}
+
+fn first_of_each_name(steps: &[Value]) -> HashMap<&str, (usize, &Object)> {
+    let objects = steps
         .iter()
         .enumerate()
+        .rev()
         .filter_map(|(at, step)| Some((at, step.as_object()?)));
-    named.find(|(_, step)| !name.is_empty() && text(step, "name") == name)
+    objects
+        .map(|(at, step)| (text(step, "name"), (at, step)))
+        .collect()
 }
 
 /// Whether none of the fields is there.

@@ -503,3 +503,34 @@ fn result_size(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_template_that_no_pod_can_hold_in_each_step_is_told() {
+        let too_large = |steps: Vec<Value>, template: Value| {
+            let spec: TaskSpec =
+                serde_json::from_value(json!({"steps": steps, "stepTemplate": template})).unwrap();
+            template_is_too_large(&spec, spec.step_template.as_ref().unwrap())
+        };
+        let large = "x".repeat(MERGED / 100);
+        let env = json!({"env": [{"name": "A", "value": large}]});
+        assert!(!too_large(vec![json!({}); 90], env.clone()));
+        assert!(too_large(vec![json!({}); 101], env.clone()));
+        // What has its own, or is a StepAction's, gets none.
+        assert!(!too_large(
+            vec![json!({"env": [{"name": "A", "value": "a"}]}); 101],
+            env.clone()
+        ));
+        assert!(!too_large(vec![json!({"ref": {"name": "a"}}); 101], env));
+        assert!(too_large(vec![json!({}); 101], json!({"image": large})));
+        assert!(!too_large(
+            vec![json!({"image": "i"}); 101],
+            json!({"image": large})
+        ));
+    }
+}
