@@ -3,8 +3,6 @@
 //! More cases: `PROPTEST_CASES=5000 cargo test -p tektite-api --test round_trip`.
 #![allow(clippy::unwrap_used, reason = "a round trip that fails has to stop the test")]
 
-#![allow(clippy::unwrap_used)]
-
 mod json;
 
 use proptest::{prelude::*, test_runner::Config};

@@ -4,8 +4,6 @@
 //! More cases: `PROPTEST_CASES=5000 cargo test -p tektite-webhook --test fuzz`.
 #![allow(clippy::unwrap_used, reason = "what cannot be asked cannot be tested")]
 
-#![allow(clippy::unwrap_used)]
-
 use std::sync::{Arc, LazyLock};
 
 use axum::{
