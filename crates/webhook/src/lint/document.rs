@@ -85,7 +85,14 @@ impl Document {
             .get("apiVersion")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        version.starts_with("tekton.dev/") && matches!(self.kind(), "Task" | "TaskRun" | "StepAction")
+        match self.kind() {
+            "Task" | "TaskRun" => matches!(version, "tekton.dev/v1" | "tekton.dev/v1beta1"),
+            "StepAction" => matches!(
+                version,
+                "tekton.dev/v1" | "tekton.dev/v1beta1" | "tekton.dev/v1alpha1"
+            ),
+            _ => false,
+        }
     }
 
     fn metadata(&self, field: &str) -> String {

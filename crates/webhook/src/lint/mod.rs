@@ -14,7 +14,7 @@ use tektite_api::{StepAction, Task, decode};
 use tektite_core::{
     config::{Config, Source},
     convert,
-    validate::{pair, unknown, warnings},
+    validate::{pair, text, unknown, warnings},
 };
 
 pub use report::{Finding, Severity, print};
@@ -145,10 +145,49 @@ fn judge(documents: &[Document]) -> Vec<Finding> {
             _ => {}
         }
     }
-    for document in documents.iter().filter(|document| document.is_ours()) {
-        findings.extend(object(document, &given));
+    for document in documents {
+        if document.is_ours() {
+            findings.extend(object(document, &given));
+        } else if let Some(problem) = not_served(document) {
+            findings.push(document.finding(Severity::Error, "apiVersion", problem, Vec::new()));
+        }
     }
     findings
+}
+
+/// Why nobody would take a document that is meant for us; nothing for what is somebody else's.
+fn not_served(document: &Document) -> Option<String> {
+    const KINDS: [&str; 3] = ["Task", "TaskRun", "StepAction"];
+    let kind = document.kind();
+    let version = document
+        .tree
+        .get("apiVersion")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let group = version.split('/').next().unwrap_or_default();
+    let group_is_near = text::nearest(group, ["tekton.dev", "tekton"]).is_some() || group == "tekton";
+    if KINDS.contains(&kind) && (version.is_empty() || group_is_near || group == "tekton.dev") {
+        let served = if kind == "StepAction" {
+            "v1, v1beta1, v1alpha1"
+        } else {
+            "v1, v1beta1"
+        };
+        return Some(format!(
+            "{kind} is not served as \"{version}\": write tekton.dev/ and one of {served}"
+        ));
+    }
+    if group != "tekton.dev" {
+        let steps = ["/spec/steps", "/spec/taskSpec", "/spec/taskRef"];
+        let meant = kind.is_empty() && steps.iter().any(|field| document.tree.pointer(field).is_some());
+        return meant.then(|| "missing field(s): apiVersion, kind".to_owned());
+    }
+    if kind == "ClusterTask" {
+        return Some("ClusterTask is gone: write kind: Task, in the namespace that uses it".to_owned());
+    }
+    let meant = text::nearest(kind, KINDS)?;
+    Some(format!(
+        "there is no kind \"{kind}\" in tekton.dev; did you mean \"{meant}\"?"
+    ))
 }
 
 fn settings(document: &Document, config: &mut Config, findings: &mut Vec<Finding>) {

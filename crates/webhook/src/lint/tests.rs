@@ -42,6 +42,23 @@ fn files_are_looked_at_together() {
 }
 
 #[test]
+fn what_nobody_would_take_is_told_and_what_is_others_is_not() {
+    for (head, told) in [
+        ("apiVersion: tekton.dv/v1\nkind: Task", true),
+        ("apiVersion: tekton.dev/v2\nkind: Task", true),
+        ("apiVersion: tekton.dev/v1alpha1\nkind: Task", true),
+        ("apiVersion: tekton.dev/v1\nkind: task", true),
+        ("apiVersion: tekton.dev/v1\nkind: ClusterTask", true),
+        ("spec: {steps: []}", true),
+        ("apiVersion: tekton.dev/v1\nkind: Pipeline", false),
+        ("apiVersion: example.com/v1\nkind: Task", false),
+        ("apiVersion: v1\nkind: Pod", false),
+    ] {
+        assert_eq!(!findings(&format!("{head}\n")).is_empty(), told, "{head}");
+    }
+}
+
+#[test]
 fn settings_among_the_files_are_in_force() {
     let run = "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: r}\nspec:\n  debug: {breakpoints: {onFailure: enabled}}\n  taskRef: {name: t}\n";
     let flags = "---\nkind: ConfigMap\nmetadata: {name: feature-flags}\ndata: {enable-api-fields: alpha}\n";

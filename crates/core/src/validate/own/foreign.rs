@@ -20,7 +20,14 @@ pub(super) fn hint(inner: &str) -> Option<String> {
         "task" if first == "results" => "did you mean \"$(results.<name>.path)\"?".to_owned(),
         "taskRun" | "taskrun" => format!("did you mean \"$(context.taskRun.{first})\"?"),
         "step" => "a step has $(step.results.<name>.path) of its own".to_owned(),
-        "workspace" => "did you mean \"$(workspaces.<name>.path)\"?".to_owned(),
+        "workspace"
+            if matches!(
+                rest.rsplit('.').next(),
+                Some("path" | "bound" | "claim" | "volume")
+            ) =>
+        {
+            "did you mean \"$(workspaces.<name>.path)\"?".to_owned()
+        }
         "credential" | "credentials" => "did you mean \"$(credentials.path)\"?".to_owned(),
         _ => return None,
     })

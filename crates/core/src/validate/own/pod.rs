@@ -38,6 +38,22 @@ pub(super) fn check(rules: &mut Rules<'_>, template: &PodTemplate, path: &str) {
         let note = format!("{at}: not together with hostPID");
         rules.push(FieldError::own("must not set the field(s)", at).with_note(note));
     }
+    for (index, constraint) in constraints.iter().enumerate() {
+        let keys = constraint
+            .match_label_keys
+            .as_ref()
+            .is_some_and(|keys| !keys.is_empty());
+        if keys && constraint.label_selector.is_none() {
+            let at = format!("{path}.topologySpreadConstraints[{index}].matchLabelKeys");
+            let note = format!("{at}: only together with labelSelector");
+            rules.push(FieldError::own("must not set the field(s)", at).with_note(note));
+        }
+    }
+    if pod.host_network == Some(true) && pod.host_users == Some(false) {
+        let at = format!("{path}.hostNetwork");
+        let note = format!("{at}: not together with hostUsers: false");
+        rules.push(FieldError::own("must not set the field(s)", at).with_note(note));
+    }
     security(rules, pod, &format!("{path}.securityContext"));
     node_affinity(rules, pod, &format!("{path}.affinity.nodeAffinity"));
 }

@@ -320,7 +320,6 @@ const POD: Table = &[
     ("os.name", OneOf(&["linux"])),
     ("hostname", F(Form::Label)),
     ("subdomain", F(Form::Label)),
-    ("terminationGracePeriodSeconds", Range(0, ANY)),
     ("securityContext.runAsUser", ID),
     ("securityContext.runAsGroup", ID),
     ("securityContext.fsGroup", ID),
