@@ -9,6 +9,7 @@ use std::{
 use axum::Router;
 use axum_server::{
     Handle,
+    accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 
@@ -55,7 +56,11 @@ pub async fn serve(
     limits: Limits,
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
-    let acceptor = RustlsAcceptor::new(tls).handshake_timeout(limits.handshake);
+    // An answer is small and leaves in more than one write. Without this, the last one waits until the
+    // API server's kernel has confirmed the first, which takes up to 40 ms.
+    let acceptor = RustlsAcceptor::new(tls)
+        .handshake_timeout(limits.handshake)
+        .acceptor(NoDelayAcceptor::new());
     let mut server = axum_server::from_tcp(listener)?
         .acceptor(acceptor)
         .handle(handle)
