@@ -9,6 +9,8 @@
 
 use std::{
     hint::black_box,
+    io::{Read as _, Write as _},
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -35,9 +37,32 @@ use tower::ServiceExt as _;
 
 const PATHS: [&str; 2] = ["/defaulting", "/resource-validation"];
 
+/// What a large object is of, and how it is made.
+type Large = (&'static str, fn() -> Value);
+
+const LARGE: [Large; 3] = [
+    ("a large script", || {
+        let mut run = task_run(1);
+        run["spec"]["taskSpec"]["steps"][0]["script"] = json!("echo one more line\n".repeat(26_000));
+        run
+    }),
+    ("many steps", || task_run(400)),
+    ("many steps of nothing but an image", || {
+        let mut run = task_run(1);
+        run["spec"]["taskSpec"]["steps"] = Value::Array(vec![json!({"image": "i"}); 3000]);
+        run
+    }),
+];
+
 fn main() {
     // Cargo adds `--bench`.
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--peak") {
+        let number = |offset: usize| arguments[at + offset].parse::<usize>().unwrap();
+        peak(LARGE[number(1)].0, PATHS[number(2)]);
+        return;
+    }
+    let quick = arguments.iter().any(|argument| argument == "--quick");
     let soak = if quick { 5_000 } else { 100_000 };
     let (ten, forty) = (reviews(10), reviews(40));
     println!(
@@ -74,8 +99,19 @@ fn main() {
         resident("VmRSS:")
     );
     println!("{:<48} {:>12.1}", "most while it lasted", resident("VmHWM:"));
-    for (name, object) in [("a large script", large_script()), ("many steps", many_steps())] {
-        peak(name, &object);
+    for (object, (_, make)) in LARGE.iter().enumerate() {
+        for path in 0..PATHS.len() {
+            // What an earlier one left would be used again, and not be counted; so would what it takes to
+            // make the object.
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--peak".to_owned(), object.to_string(), path.to_string()])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let body = review(&make());
+            child.stdin.take().unwrap().write_all(&body).unwrap();
+            child.wait().unwrap();
+        }
     }
 }
 
@@ -119,12 +155,12 @@ fn reviews(steps: usize) -> [Bytes; 2] {
     let mut run = task_run(steps);
     let first = review(&run);
     let read: Review = serde_json::from_slice(&first).unwrap();
-    if let Verdict::Allow { patch, .. } = admit::default(&read.request.unwrap(), &Config::default()) {
+    if let Verdict::Allow { patch, .. } = admit::default(&mut read.request.unwrap(), &Config::default()) {
         json_patch::patch(&mut run, &patch.unwrap()).unwrap();
     }
     let second = review(&run);
     let judged: Review = serde_json::from_slice(&second).unwrap();
-    let judgement = admit::judge(&judged.request.unwrap(), &Config::default());
+    let judgement = admit::judge(&mut judged.request.unwrap(), &Config::default());
     assert!(
         judgement.errors.is_empty() && judgement.object.is_some(),
         "{judgement:?}"
@@ -200,46 +236,44 @@ fn stages([first, second]: &[Bytes; 2]) {
     let run = decode::read::<TaskRun>(&new.object).object;
     let tree = || serde_json::to_value(&run).unwrap();
     let changed = tree();
-    let rows: [(&str, &dyn Fn()); 8] = [
-        ("reading the review", &|| drop(black_box(request(first)))),
+    let rows: [(&str, &dyn Fn() -> Duration); 9] = [
+        ("reading the review", &|| timed(|| request(first))),
         ("reading the object from it", &|| {
-            drop(black_box(decode::read::<TaskRun>(&new.object)));
+            timed(|| decode::read::<TaskRun>(&new.object))
         }),
-        ("a copy of the object", &|| drop(black_box(run.clone()))),
+        ("a copy of the object", &|| timed(|| run.clone())),
         ("defaults", &|| {
             let mut run = run.clone();
-            defaults::task_run(&mut run, &config);
-            drop(black_box(run));
+            timed(|| defaults::task_run(&mut run, &config))
         }),
-        ("writing the object as a tree", &|| drop(black_box(tree()))),
+        ("writing the object as a tree", &|| timed(tree)),
         ("a patch of what is the same", &|| {
-            drop(black_box(json_patch::diff(&changed, &changed)));
+            timed(|| json_patch::diff(&changed, &changed))
+        }),
+        ("its rules alone", &|| {
+            timed(|| validate::task_run(&run, None, &config))
         }),
         ("defaulting, all of it", &|| {
-            drop(black_box(admit::default(&new, &config)));
+            let mut request = new.clone();
+            timed(|| admit::default(&mut request, &config))
         }),
         ("validation, all of it", &|| {
-            drop(black_box(admit::judge(&defaulted, &config)));
+            let mut request = defaulted.clone();
+            timed(|| admit::judge(&mut request, &config))
         }),
     ];
     for (name, stage) in rows {
-        let mut took: Vec<Duration> = (0..300)
-            .map(|_| {
-                let begin = Instant::now();
-                stage();
-                begin.elapsed()
-            })
-            .collect();
+        let mut took: Vec<Duration> = (0..300).map(|_| stage()).collect();
         took.sort();
         println!("  {name:<46} {:>9.1} µs", took[150].as_secs_f64() * 1e6);
     }
-    let run = decode::read::<TaskRun>(&defaulted.object).object;
+}
+
+/// How long it takes to do it and to let go of what came of it.
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let begin = Instant::now();
-    for _ in 0..100 {
-        drop(black_box(validate::task_run(&run, None, &config)));
-    }
-    let each = begin.elapsed().as_secs_f64() * 1e4;
-    println!("  {:<46} {each:>9.1} µs", "its rules alone");
+    drop(black_box(work()));
+    begin.elapsed()
 }
 
 /// As many objects as that through both calls, by two workers as in the program.
@@ -268,33 +302,24 @@ fn flood(reviews: &[Bytes; 2], objects: usize) {
     }
 }
 
-fn large_script() -> Value {
-    let mut run = task_run(1);
-    run["spec"]["taskSpec"]["steps"][0]["script"] = json!("echo one more line\n".repeat(26_000));
-    run
-}
-
-fn many_steps() -> Value {
-    task_run(400)
-}
-
-/// How much one large object takes for a moment, as a multiple of its review.
-fn peak(name: &str, object: &Value) {
-    let body = review(object);
+/// How much the large object on standard input takes for a moment, as a multiple of its review.
+fn peak(name: &str, path: &'static str) {
+    let mut body = Vec::new();
+    std::io::stdin().read_to_end(&mut body).unwrap();
+    let body = Bytes::from(body);
     let router = router();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    for path in PATHS {
-        forget_peak();
-        let before = resident("VmRSS:");
-        black_box(runtime.block_on(ask(&router, path, body.clone())));
-        let size = f64::from(u32::try_from(body.len()).unwrap()) / f64::from(1 << 20);
-        let most = (resident("VmHWM:") - before).max(0.0);
-        println!(
-            "{:<48} {most:>12.1} {:>11.1}x",
-            format!("{name}, {size:.2} MiB, {path}, at most"),
-            most / size
-        );
-    }
+    black_box(runtime.block_on(ask(&router, path, review(&json!({})))));
+    forget_peak();
+    let before = resident("VmRSS:");
+    let size = f64::from(u32::try_from(body.len()).unwrap()) / f64::from(1 << 20);
+    black_box(runtime.block_on(ask(&router, path, body)));
+    let most = (resident("VmHWM:") - before).max(0.0);
+    println!(
+        "{:<64} {most:>8.1} {:>6.1}x",
+        format!("{name}, {size:.2} MiB, {path}, at most"),
+        most / size
+    );
 }
 
 /// MiB, as the kernel counts.

@@ -2,6 +2,8 @@
 //!
 //! Spec: api.md 2.1, 2.2 and 3.
 
+use json_patch::Patch;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tektite_api::{
@@ -15,7 +17,10 @@ use tektite_core::{
     validate::{self, text, unknown, warnings},
 };
 
-use crate::review::{Operation, Request, Verdict};
+use crate::{
+    difference::difference,
+    review::{Operation, Request, Verdict},
+};
 
 /// An object that is judged here.
 #[derive(Clone, Debug)]
@@ -149,13 +154,13 @@ fn kind(request: &Request) -> Option<Kind> {
 
 /// Fills in a new object, and a Task or StepAction that is changed. The spec of a stored TaskRun stays
 /// as it is stored, byte by byte, but for what is asked of the run.
-pub fn default(request: &Request, config: &Config) -> Verdict {
+pub fn default(request: &mut Request, config: &Config) -> Verdict {
     let Some(kind) = kind(request) else {
         return Verdict::allow();
     };
     let updates = request.operation == Operation::Update;
     let unchanged = request.object.get("spec") == request.old_object.get("spec");
-    let changed = match kind {
+    let patch = match kind {
         _ if request.operation == Operation::Other || (updates && unchanged) => return Verdict::allow(),
         Kind::TaskRun if updates && same_but_requests(request) => return Verdict::allow(),
         _ if has_too_many_parts(&request.object) => None,
@@ -170,10 +175,9 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
         }),
         Kind::StepAction => change(&request.object, defaults::step_action),
     };
-    if let Some(changed) = changed {
-        let patch = (changed != request.object).then(|| json_patch::diff(&request.object, &changed));
+    if let Some(patch) = patch {
         return Verdict::Allow {
-            patch,
+            patch: Some(patch).filter(|patch| !patch.0.is_empty()),
             warnings: Vec::new(),
         };
     }
@@ -185,28 +189,30 @@ pub fn default(request: &Request, config: &Config) -> Verdict {
 
 /// A stored run sent again in other words (`90s` for `1m30s`, without what was filled in), as it is
 /// stored; nothing where it changes.
-fn as_stored(request: &Request, config: &Config) -> Option<Value> {
+fn as_stored(request: &Request, config: &Config) -> Option<Patch> {
     let new: Reading<TaskRun> = decode::read(&request.object);
     let old: Reading<TaskRun> = decode::read(&request.old_object);
     if !new.is_clean() || !validate::is_request_only(&new.object, &old.object, config) {
         return None;
     }
-    let mut changed = request.object.clone();
-    changed["spec"] = request.old_object.get("spec")?.clone();
+    drop((new, old));
+    let mut stored = request.old_object.get("spec")?.clone();
     for field in ["status", "statusMessage"] {
         let asked = request
             .object
             .pointer(&format!("/spec/{field}"))
             .cloned()
             .unwrap_or_default();
-        let spec = changed["spec"].as_object_mut()?;
+        let spec = stored.as_object_mut()?;
         if asked.is_null() {
             spec.remove(field);
         } else {
             spec.insert(field.to_owned(), asked);
         }
     }
-    Some(changed)
+    let mut patch = Patch::default();
+    difference(&mut patch, &["spec"], request.object.get("spec"), &stored).ok()?;
+    Some(patch)
 }
 
 /// Whether the schema itself would refuse the object, between the mutating and the validating call:
@@ -219,30 +225,81 @@ fn schema_speaks_first(object: &Value) -> bool {
         || !matches!(word, "" | "TaskRunCancelled" | "TaskRunPending")
 }
 
-/// The object in the form that is stored, with a change made to it; nothing where it does not fit its
-/// type. Its metadata is touched only where the change touches it.
-fn change<T: Serialize + DeserializeOwned + Default>(
+/// What is filled in of a kind.
+trait Parts {
+    fn metadata(&self) -> &ObjectMeta;
+    fn spec(&self) -> &impl Serialize;
+}
+
+macro_rules! parts {
+    ($($kind:ty),*) => {
+        $(impl Parts for $kind {
+            fn metadata(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn spec(&self) -> &impl Serialize {
+                &self.spec
+            }
+        })*
+    };
+}
+
+parts! { Task, TaskRun, StepAction }
+
+/// What brings the object into the form that is stored, with a change made to it; nothing where it does
+/// not fit its type. Its metadata is touched only where the change touches it.
+fn change<T: Parts + DeserializeOwned + Default>(
     object: &Value,
     change: impl FnOnce(&mut T),
-) -> Option<Value> {
+) -> Option<Patch> {
     let reading: Reading<T> = decode::read(object);
     if !reading.is_clean() {
         return None;
     }
     let mut typed = reading.object;
-    let metadata = |typed: &T| serde_json::to_value(typed).ok()?.get("metadata").cloned();
-    let before = metadata(&typed)?;
+    let texts = |typed: &T| {
+        let metadata = typed.metadata();
+        [
+            ("annotations", metadata.annotations.clone()),
+            ("labels", metadata.labels.clone()),
+        ]
+    };
+    let before = texts(&typed);
     change(&mut typed);
-    let mut tree = serde_json::to_value(&typed).ok()?;
-    let mut changed = object.clone();
-    changed["spec"] = tree.get_mut("spec")?.take();
-    let after = tree.get_mut("metadata")?.take();
-    for field in ["labels", "annotations"] {
-        if before.get(field) != after.get(field) {
-            changed["metadata"][field] = after.get(field).cloned().unwrap_or_default();
+    let after = texts(&typed);
+    let mut patch = Patch::default();
+    metadata(&mut patch, object, before, after)?;
+    difference(&mut patch, &["spec"], object.get("spec"), typed.spec()).ok()?;
+    Some(patch)
+}
+
+/// Labels or annotations.
+type Texts = Option<std::collections::BTreeMap<String, String>>;
+
+fn metadata(
+    patch: &mut Patch,
+    object: &Value,
+    before: [(&str, Texts); 2],
+    after: [(&str, Texts); 2],
+) -> Option<()> {
+    let given = object.get("metadata").filter(|metadata| !metadata.is_null());
+    let mut made = serde_json::Map::new();
+    for ((_, before), (field, after)) in before.into_iter().zip(after) {
+        if before == after {
+            continue;
+        }
+        match given {
+            Some(given) => difference(patch, &["metadata", field], given.get(field), &after).ok()?,
+            None => {
+                made.insert(field.to_owned(), serde_json::to_value(after).ok()?);
+            }
         }
     }
-    Some(changed)
+    if !made.is_empty() {
+        difference(patch, &["metadata"], object.get("metadata"), &made).ok()?;
+    }
+    Some(())
 }
 
 /// More parts (steps, variables, volumes, ...) than any Pod has room for. A part has two bytes, and what
@@ -277,18 +334,20 @@ fn has_too_many_parts(object: &Value) -> bool {
 /// Whether an update asks for nothing but to cancel, to hold or to go on; byte by byte, so that also an
 /// object that is stored and cannot be read can be labelled and cancelled.
 fn same_but_requests(request: &Request) -> bool {
-    let spec = |object: &Value| {
-        let mut spec = object.get("spec").cloned().unwrap_or_default();
-        if let Some(spec) = spec.as_object_mut() {
-            spec.retain(|field, _| !matches!(field.as_str(), "status" | "statusMessage"));
-        }
-        spec
-    };
-    spec(&request.object) == spec(&request.old_object)
+    fn rest(fields: &serde_json::Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+        fields
+            .iter()
+            .filter(|(field, _)| !matches!(field.as_str(), "status" | "statusMessage"))
+    }
+    let spec = |object| Value::get(object, "spec").unwrap_or(&Value::Null);
+    match (spec(&request.object), spec(&request.old_object)) {
+        (Value::Object(new), Value::Object(old)) => rest(new).eq(rest(old)),
+        (new, old) => new == old,
+    }
 }
 
-/// Looks at an object by itself.
-pub fn judge(request: &Request, config: &Config) -> Judgement {
+/// Looks at an object by itself. What is looked at is read out of the request and not in it any more.
+pub fn judge(request: &mut Request, config: &Config) -> Judgement {
     Judgement {
         spelling: Spelling::of(request),
         about: about(request),
@@ -313,7 +372,7 @@ fn about(request: &Request) -> String {
     }
 }
 
-fn judge_as_v1(request: &Request, config: &Config) -> Judgement {
+fn judge_as_v1(request: &mut Request, config: &Config) -> Judgement {
     let Some(kind) = kind(request) else {
         return Judgement::default();
     };
@@ -333,25 +392,16 @@ fn judge_as_v1(request: &Request, config: &Config) -> Judgement {
         },
         Operation::Update if kind == Kind::TaskRun => updated_run(request, config),
         Operation::Create | Operation::Update => match kind {
-            Kind::TaskRun => looked_at(request, |run: &TaskRun| {
-                (
-                    validate::task_run(run, None, config),
-                    warnings::task_run(run),
-                    Object::TaskRun(Box::new(run.clone())),
-                )
+            Kind::TaskRun => looked_at(request, Object::TaskRun, |run| {
+                (validate::task_run(run, None, config), warnings::task_run(run))
             }),
-            Kind::Task => looked_at(request, |task: &Task| {
-                (
-                    validate::task(task, config),
-                    warnings::task(&task.spec),
-                    Object::Task(Box::new(task.clone())),
-                )
+            Kind::Task => looked_at(request, Object::Task, |task| {
+                (validate::task(task, config), warnings::task(&task.spec))
             }),
-            Kind::StepAction => looked_at(request, |action: &StepAction| {
+            Kind::StepAction => looked_at(request, Object::StepAction, |action| {
                 (
                     validate::step_action(action, config),
                     warnings::step_action(action),
-                    Object::StepAction(Box::new(action.clone())),
                 )
             }),
         },
@@ -359,7 +409,7 @@ fn judge_as_v1(request: &Request, config: &Config) -> Judgement {
 }
 
 /// A stored run: its references have been followed when it came.
-fn updated_run(request: &Request, config: &Config) -> Judgement {
+fn updated_run(request: &mut Request, config: &Config) -> Judgement {
     let old: Reading<TaskRun> = decode::read(&request.old_object);
     if same_but_requests(request) {
         let new: Reading<TaskRun> = decode::read(&request.object);
@@ -370,12 +420,8 @@ fn updated_run(request: &Request, config: &Config) -> Judgement {
             ..Judgement::default()
         };
     }
-    let mut judgement = looked_at(request, |run: &TaskRun| {
-        (
-            validate::task_run(run, Some(&old.object), config),
-            Vec::new(),
-            Object::TaskRun(Box::new(run.clone())),
-        )
+    let mut judgement = looked_at(request, Object::TaskRun, |run| {
+        (validate::task_run(run, Some(&old.object), config), Vec::new())
     });
     judgement.object = None;
     judgement
@@ -385,11 +431,14 @@ fn updated_run(request: &Request, config: &Config) -> Judgement {
 const BUNDLE: &str = "spec.taskRef.bundle";
 
 fn looked_at<T: DeserializeOwned + Default>(
-    request: &Request,
-    look: impl FnOnce(&T) -> (Result<(), FieldErrors>, Vec<String>, Object),
+    request: &mut Request,
+    object: impl FnOnce(Box<T>) -> Object,
+    look: impl FnOnce(&T) -> (Result<(), FieldErrors>, Vec<String>),
 ) -> Judgement {
     let mut reading: Reading<T> = decode::read(&request.object);
-    let (checked, warnings, object) = look(&reading.object);
+    // Of a large object, the tree takes most of the memory; what follows takes some more.
+    request.object = Value::Null;
+    let (checked, warnings) = look(&reading.object);
     let mut errors = checked.err().unwrap_or_default();
     if Spelling::of(request) == Spelling::V1beta1
         && reading.unknown.iter().any(|unknown| unknown.path == BUNDLE)
@@ -401,7 +450,7 @@ fn looked_at<T: DeserializeOwned + Default>(
     }
     if reading.is_clean() {
         return Judgement {
-            object: Some(object),
+            object: Some(object(Box::new(reading.object))),
             errors,
             warnings,
             ..Judgement::default()

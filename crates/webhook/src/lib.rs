@@ -20,6 +20,7 @@ pub mod cert_store;
 pub mod certs;
 pub mod config_watch;
 pub mod convert;
+mod difference;
 pub mod known;
 pub mod limits;
 pub mod lint;

@@ -47,8 +47,8 @@ async fn resource_validation(
     Bounded { bytes, .. }: Bounded<MAX_BODY>,
 ) -> Response {
     let config = state.config.load_full();
-    let looked_at = question(&bytes).and_then(|request| {
-        let judgement = guarded(|| admit::judge(&request, &config))?;
+    let looked_at = question(&bytes).and_then(|mut request| {
+        let judgement = guarded(|| admit::judge(&mut request, &config))?;
         Ok((request, judgement))
     });
     let (request, mut judgement) = match looked_at {
@@ -87,9 +87,9 @@ async fn resource_conversion(body: Bounded<MAX_CONVERSION>) -> Response {
     }
 }
 
-fn judge(state: &State, body: &[u8], admit: impl FnOnce(&Request, &Config) -> Verdict) -> Response {
-    let judged = question(body).and_then(|request| {
-        let verdict = guarded(|| admit(&request, &state.config.load()))?;
+fn judge(state: &State, body: &[u8], admit: impl FnOnce(&mut Request, &Config) -> Verdict) -> Response {
+    let judged = question(body).and_then(|mut request| {
+        let verdict = guarded(|| admit(&mut request, &state.config.load()))?;
         Ok(answer(&request, verdict))
     });
     judged.unwrap_or_else(|answer| *answer)
@@ -333,7 +333,8 @@ mod tests {
     async fn a_panic_costs_one_request() {
         let state: Arc<State> = Arc::default();
         let body = review(json!({}));
-        let status = |admit: fn(&Request, &Config) -> Verdict| judge(&state, body.as_bytes(), admit).status();
+        let status =
+            |admit: fn(&mut Request, &Config) -> Verdict| judge(&state, body.as_bytes(), admit).status();
         assert_eq!(
             status(|_, _| panic!("not now")),
             StatusCode::INTERNAL_SERVER_ERROR

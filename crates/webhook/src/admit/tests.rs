@@ -20,7 +20,7 @@ fn request(kind: &str, operation: Operation, object: Value, old_object: Value) -
 fn defaulted(kind: &str, object: Value) -> Value {
     let mut changed = object.clone();
     match default(
-        &request(kind, Operation::Create, object, Value::Null),
+        &mut request(kind, Operation::Create, object, Value::Null),
         &Config::default(),
     ) {
         Verdict::Allow {
@@ -40,13 +40,13 @@ fn denied(verdict: Verdict) -> String {
 }
 
 fn refused(kind: &str, operation: Operation, object: Value, old: Value) -> String {
-    let request = request(kind, operation, object, old);
-    denied(judge(&request, &Config::default()).into_verdict("decoding request failed"))
+    let mut request = request(kind, operation, object, old);
+    denied(judge(&mut request, &Config::default()).into_verdict("decoding request failed"))
 }
 
 fn refused_before_the_schema(kind: &str, operation: Operation, object: Value, old: Value) -> String {
     denied(default(
-        &request(kind, operation, object, old),
+        &mut request(kind, operation, object, old),
         &Config::default(),
     ))
 }
@@ -72,6 +72,45 @@ fn a_new_run_is_filled_in_and_brought_into_its_stored_form() {
             "labels": {"app.kubernetes.io/managed-by": "tekton-pipelines"}})
     );
     assert_eq!(defaulted("TaskRun", changed.clone()), changed);
+}
+
+#[test]
+fn a_patch_is_what_the_difference_of_the_whole_objects_is() {
+    let spec = json!({"timeout": "90s", "retries": null, "taskRef": {"name": "t"}});
+    for metadata in [
+        json!(null),
+        json!({"name": "r"}),
+        json!({"name": "r", "labels": null, "annotations": {"chains.tekton.dev/signed": "x", "a/b": "c"}}),
+        json!({"name": "r", "labels": {"app.kubernetes.io/managed-by": "me"}}),
+    ] {
+        let mut nameless = json!({"spec": spec});
+        let named = json!({"metadata": metadata, "spec": spec});
+        let objects = if metadata.is_null() {
+            vec![named, std::mem::take(&mut nameless)]
+        } else {
+            vec![named]
+        };
+        for object in objects {
+            let changed = defaulted("TaskRun", object.clone());
+            let mut create = request("TaskRun", Operation::Create, object.clone(), Value::Null);
+            let Verdict::Allow {
+                patch: Some(patch), ..
+            } = default(&mut create, &Config::default())
+            else {
+                panic!("{object}");
+            };
+            let sorted = |patch: json_patch::Patch| {
+                let mut operations: Vec<String> = patch.0.iter().map(ToString::to_string).collect();
+                operations.sort();
+                operations
+            };
+            assert_eq!(
+                sorted(patch),
+                sorted(json_patch::diff(&object, &changed)),
+                "{object}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -140,8 +179,8 @@ fn what_the_schema_would_refuse_is_refused_before_it() {
 fn a_stored_object_is_never_changed() {
     for kind in ["TaskRun", "Task", "StepAction"] {
         let object = json!({"spec": {"taskRef": {"name": "t"}}});
-        let update = request(kind, Operation::Update, object.clone(), object);
-        let verdict = default(&update, &Config::default());
+        let mut update = request(kind, Operation::Update, object.clone(), object);
+        let verdict = default(&mut update, &Config::default());
         assert!(
             matches!(verdict, Verdict::Allow { patch: None, .. }),
             "{verdict:?}"
@@ -157,10 +196,10 @@ fn a_stored_run_sent_again_stays_as_it_is_stored() {
     let mut asked = file.clone();
     asked["spec"]["status"] = json!("TaskRunCancelled");
     for (new, status) in [(file, Value::Null), (asked, json!("TaskRunCancelled"))] {
-        let update = request("TaskRun", Operation::Update, new.clone(), stored.clone());
+        let mut update = request("TaskRun", Operation::Update, new.clone(), stored.clone());
         let Verdict::Allow {
             patch: Some(patch), ..
-        } = default(&update, &Config::default())
+        } = default(&mut update, &Config::default())
         else {
             panic!("{new}")
         };
@@ -259,7 +298,7 @@ fn who_writes_v1beta1_reads_its_names() {
         version: "v1beta1".into(),
         ..request.kind.clone()
     };
-    let message = denied(judge(&request, &Config::default()).into_verdict(""));
+    let message = denied(judge(&mut request, &Config::default()).into_verdict(""));
     assert!(
         message.contains("missing field(s): spec.stepOverrides[0].name"),
         "{message}"

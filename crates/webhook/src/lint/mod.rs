@@ -246,14 +246,14 @@ fn object(document: &Document, given: &Given) -> Vec<Finding> {
         version: version.to_owned(),
         kind: kind.clone(),
     };
-    let request = Request {
+    let mut request = Request {
         kind: gvk("v1"),
         request_kind: gvk(&version),
         operation: Operation::Create,
         object: tree,
         ..Request::default()
     };
-    let judgement = admit::judge(&request, &given.config);
+    let judgement = admit::judge(&mut request, &given.config);
     let mut errors = judgement.errors;
     let mut warned = judgement.warnings;
     let key = |name: &str| (document.namespace(), name.to_owned());
