@@ -33,6 +33,11 @@ pub struct Args {
     #[arg(long, env = "WEBHOOK_SECRET_NAME", default_value = "webhook-certs")]
     pub secret_name: String,
 
+    /// The Helm release that the Secret belongs to: one that is made anew is its too, or Helm refuses to
+    /// install over it. Nothing where Helm is not used.
+    #[arg(long, env = "HELM_RELEASE", default_value = "")]
+    pub helm_release: String,
+
     /// Who keeps the Secret and the configurations' caBundle.
     #[arg(long, env = "CERT_KEEPER", default_value = "webhook")]
     pub cert_keeper: CertKeeper,

@@ -88,7 +88,7 @@ pub async fn current(
                 Bundle::make(&args.dns_names(), now, args.cert_life, previous)?
             }
         };
-        match write(&secrets, name, stored, &next).await {
+        match write(&secrets, args, stored, &next).await {
             Ok(()) => return Ok(next),
             Err(error) if error.code() == 409 => {}
             Err(error) => match found {
@@ -117,11 +117,12 @@ fn usable(stored: &Secret, layout: Layout, args: &Args, now: Timestamp) -> Resul
 
 async fn write(
     secrets: &Api<Secret>,
-    name: &str,
+    args: &Args,
     stored: Option<Secret>,
     bundle: &Bundle,
 ) -> Result<(), CallError> {
     let how = PostParams::default();
+    let name = args.secret_name.as_str();
     let data = Some(bundle.data());
     match stored {
         // The version in the metadata makes a slower replica fail.
@@ -130,12 +131,8 @@ async fn write(
             call(secrets.replace(name, &how, &secret)).await?;
         }
         None => {
-            let metadata = ObjectMeta {
-                name: Some(name.to_owned()),
-                ..ObjectMeta::default()
-            };
             let secret = Secret {
-                metadata,
+                metadata: new_metadata(args),
                 data,
                 ..Secret::default()
             };
@@ -144,6 +141,28 @@ async fn write(
     }
     tracing::info!(secret = name, until = %bundle.until(), "wrote the certificate");
     Ok(())
+}
+
+/// The Secret was the release's, and the one in its place is, too.
+fn new_metadata(args: &Args) -> ObjectMeta {
+    let release = args.helm_release.as_str();
+    let texts = |pairs: &[(&str, &str)]| {
+        (!release.is_empty()).then(|| {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect()
+        })
+    };
+    ObjectMeta {
+        name: Some(args.secret_name.clone()),
+        labels: texts(&[("app.kubernetes.io/managed-by", "Helm")]),
+        annotations: texts(&[
+            ("meta.helm.sh/release-name", release),
+            ("meta.helm.sh/release-namespace", &args.system_namespace),
+        ]),
+        ..ObjectMeta::default()
+    }
 }
 
 #[cfg(test)]
@@ -300,5 +319,18 @@ mod tests {
             error.to_string(),
             "failed to read secret webhook-certs: no answer within 10 seconds"
         );
+    }
+
+    #[test]
+    fn a_new_secret_is_the_releases() {
+        let args = Args::try_parse_from(["webhook", "--helm-release", "tektite"]).unwrap();
+        let metadata = new_metadata(&args);
+        assert_eq!(
+            metadata.annotations.unwrap()["meta.helm.sh/release-name"],
+            "tektite"
+        );
+        assert_eq!(metadata.labels.unwrap()["app.kubernetes.io/managed-by"], "Helm");
+        let args = Args::try_parse_from(["webhook"]).unwrap();
+        assert_eq!(new_metadata(&args).annotations, None);
     }
 }
