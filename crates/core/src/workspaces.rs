@@ -104,24 +104,27 @@ pub fn check(spec: &TaskSpec, run: &TaskRun, coschedule: Coschedule) -> Result<(
             return Err(WorkspaceError::Undeclared(binding.name.clone()));
         }
     }
-    if coschedule == Coschedule::Workspaces {
-        let mut claims: Vec<&str> = bindings
-            .iter()
-            .filter_map(
-                |binding| match (&binding.persistent_volume_claim, &binding.volume_claim_template) {
-                    (Some(claim), _) => Some(claim.claim_name.as_str()),
-                    (None, Some(_)) => Some(binding.name.as_str()),
-                    (None, None) => None,
-                },
-            )
-            .collect();
-        claims.sort_unstable();
-        claims.dedup();
-        if claims.len() > 1 {
-            return Err(WorkspaceError::SeveralClaims);
-        }
+    if coschedule == Coschedule::Workspaces && claims(bindings).len() > 1 {
+        return Err(WorkspaceError::SeveralClaims);
     }
     Ok(())
+}
+
+/// The different claims that bindings need, those to be made by their workspace's name.
+pub(crate) fn claims(bindings: &[WorkspaceBinding]) -> Vec<&str> {
+    let mut claims: Vec<&str> = bindings
+        .iter()
+        .filter_map(
+            |binding| match (&binding.persistent_volume_claim, &binding.volume_claim_template) {
+                (Some(claim), _) => Some(claim.claim_name.as_str()),
+                (None, Some(_)) => Some(binding.name.as_str()),
+                (None, None) => None,
+            },
+        )
+        .collect();
+    claims.sort_unstable();
+    claims.dedup();
+    claims
 }
 
 /// Names volumes and claims for the bindings, whose variables have been replaced.

@@ -282,18 +282,7 @@ fn workspaces(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str,
         }
     }
     if rules.config.flags.coschedule == Coschedule::Workspaces {
-        let mut claims: Vec<&str> = bindings
-            .iter()
-            .filter_map(
-                |binding| match (&binding.persistent_volume_claim, &binding.volume_claim_template) {
-                    (Some(claim), _) => Some(claim.claim_name.as_str()),
-                    (None, Some(_)) => Some(binding.name.as_str()),
-                    (None, None) => None,
-                },
-            )
-            .collect();
-        claims.sort_unstable();
-        claims.dedup();
+        let claims = crate::workspaces::claims(bindings);
         if claims.len() > 1 {
             rules.push(
                 FieldError::own("more than one PersistentVolumeClaim is bound", "spec.workspaces").with_note(format!(

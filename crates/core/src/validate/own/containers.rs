@@ -1,7 +1,10 @@
 //! What the kubelet or the API server would refuse of a container, told about the step or sidecar
 //! that it is made from. Values that hold variables are not judged. No I/O.
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements, SecurityContext, VolumeMount};
+use k8s_openapi::api::core::v1::{
+    AppArmorProfile, EnvFromSource, EnvVar, ResourceRequirements, SeccompProfile, SecurityContext,
+    VolumeMount,
+};
 use tektite_api::{Sidecar, Step, StepTemplate};
 
 use super::{amounts, env, forms::image_problem};
@@ -153,7 +156,7 @@ pub(super) fn mount_path(rules: &mut Rules<'_>, path: &str, at: &str) {
 }
 
 /// A seccomp or AppArmor profile: a file is named where one is meant, and only there.
-pub(super) fn profile(rules: &mut Rules<'_>, kind: &str, file: Option<&String>, at: &str) {
+fn profile(rules: &mut Rules<'_>, kind: &str, file: Option<&String>, at: &str) {
     let local = kind == "Localhost";
     let named = file.is_some_and(|file| !file.is_empty());
     if local && !named {
@@ -171,12 +174,6 @@ pub(super) fn profile(rules: &mut Rules<'_>, kind: &str, file: Option<&String>, 
 }
 
 fn security(rules: &mut Rules<'_>, context: &SecurityContext, at: &str) {
-    if context.run_as_non_root == Some(true) && context.run_as_user == Some(0) {
-        rules.push(
-            FieldError::own("invalid value: 0", format!("{at}.runAsUser"))
-                .with_note(format!("{at}: runAsNonRoot is true, and user 0 is root")),
-        );
-    }
     let escalation = context.allow_privilege_escalation == Some(false);
     let admin = context
         .capabilities
@@ -193,20 +190,30 @@ fn security(rules: &mut Rules<'_>, context: &SecurityContext, at: &str) {
             ),
         );
     }
-    if let Some(seccomp) = &context.seccomp_profile {
-        profile(
-            rules,
-            &seccomp.type_,
-            seccomp.localhost_profile.as_ref(),
-            &format!("{at}.seccompProfile"),
-        );
+    identity(
+        rules,
+        (context.run_as_non_root, context.run_as_user),
+        context.seccomp_profile.as_ref(),
+        context.app_armor_profile.as_ref(),
+        at,
+    );
+}
+
+/// What the security contexts of containers and Pods have in common.
+pub(super) fn identity(
+    rules: &mut Rules<'_>,
+    user: (Option<bool>, Option<i64>),
+    seccomp: Option<&SeccompProfile>,
+    apparmor: Option<&AppArmorProfile>,
+    at: &str,
+) {
+    if user == (Some(true), Some(0)) {
+        let note = format!("{at}: runAsNonRoot is true, and user 0 is root");
+        rules.push(FieldError::own("invalid value: 0", format!("{at}.runAsUser")).with_note(note));
     }
-    if let Some(apparmor) = &context.app_armor_profile {
-        profile(
-            rules,
-            &apparmor.type_,
-            apparmor.localhost_profile.as_ref(),
-            &format!("{at}.appArmorProfile"),
-        );
+    let seccomp = seccomp.map(|profile| ("seccompProfile", &profile.type_, &profile.localhost_profile));
+    let apparmor = apparmor.map(|profile| ("appArmorProfile", &profile.type_, &profile.localhost_profile));
+    for (field, kind, file) in seccomp.into_iter().chain(apparmor) {
+        profile(rules, kind, file.as_ref(), &format!("{at}.{field}"));
     }
 }

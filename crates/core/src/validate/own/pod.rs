@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Toleration};
 use tektite_api::PodTemplate;
 
-use super::containers::profile;
+use super::containers::identity;
 use crate::{field_error::FieldError, validate::Rules};
 
 pub(super) fn check(rules: &mut Rules<'_>, template: &PodTemplate, path: &str) {
@@ -54,7 +54,15 @@ pub(super) fn check(rules: &mut Rules<'_>, template: &PodTemplate, path: &str) {
         let note = format!("{at}: not together with hostUsers: false");
         rules.push(FieldError::own("must not set the field(s)", at).with_note(note));
     }
-    security(rules, pod, &format!("{path}.securityContext"));
+    if let Some(context) = &pod.security_context {
+        identity(
+            rules,
+            (context.run_as_non_root, context.run_as_user),
+            context.seccomp_profile.as_ref(),
+            context.app_armor_profile.as_ref(),
+            &format!("{path}.securityContext"),
+        );
+    }
     node_affinity(rules, pod, &format!("{path}.affinity.nodeAffinity"));
 }
 
@@ -83,32 +91,6 @@ fn toleration(rules: &mut Rules<'_>, toleration: &Toleration, at: &str) {
         let note =
             format!("{at}: tolerationSeconds counts until a Pod is put out, which only NoExecute does");
         rules.push(FieldError::own(format!("invalid value: {effect}"), at).with_note(note));
-    }
-}
-
-fn security(rules: &mut Rules<'_>, pod: &PodSpec, at: &str) {
-    let Some(context) = &pod.security_context else {
-        return;
-    };
-    if context.run_as_non_root == Some(true) && context.run_as_user == Some(0) {
-        let note = format!("{at}: runAsNonRoot is true, and user 0 is root");
-        rules.push(FieldError::own("invalid value: 0", format!("{at}.runAsUser")).with_note(note));
-    }
-    if let Some(seccomp) = &context.seccomp_profile {
-        profile(
-            rules,
-            &seccomp.type_,
-            seccomp.localhost_profile.as_ref(),
-            &format!("{at}.seccompProfile"),
-        );
-    }
-    if let Some(apparmor) = &context.app_armor_profile {
-        profile(
-            rules,
-            &apparmor.type_,
-            apparmor.localhost_profile.as_ref(),
-            &format!("{at}.appArmorProfile"),
-        );
     }
 }
 
