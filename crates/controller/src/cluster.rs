@@ -14,7 +14,7 @@ use kube::{
     core::Request,
 };
 use serde_json::json;
-use tektite_api::{Task, TaskRun, TaskRunStatus};
+use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 use tektite_core::pod_view::PodView;
 
 use crate::{decode::prune, error::Error, metrics::Metrics, nodes::NodeView};
@@ -55,6 +55,15 @@ impl Cluster {
     pub async fn get_task(&self, namespace: &str, name: &str) -> Result<Task, Error> {
         let tasks: Api<Task> = Api::namespaced(self.client(), namespace);
         self.call("get", "Task", tasks.get(name)).await
+    }
+
+    /// Reads a StepAction.
+    ///
+    /// # Errors
+    /// Also that it does not exist.
+    pub async fn get_step_action(&self, namespace: &str, name: &str) -> Result<StepAction, Error> {
+        let actions: Api<StepAction> = Api::namespaced(self.client(), namespace);
+        self.call("get", "StepAction", actions.get(name)).await
     }
 
     /// Reads a Pod.

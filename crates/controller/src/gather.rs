@@ -1,10 +1,10 @@
 //! Gather: everything that a decision about a run rests on. Reads from the API server what no watch
 //! brings.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use tektite_api::TaskRun;
+use tektite_api::{StepAction, TaskRun};
 use tektite_core::{
     config::Config,
     lifecycle::{self, DeliverySettings, Fetched, Gathered, Wanted},
@@ -20,6 +20,7 @@ pub struct Found<'a> {
     /// Its Pod.
     pub pod: Option<Arc<PodView>>,
     fetched: Fetched,
+    actions: BTreeMap<String, StepAction>,
     config: Arc<Config>,
     delivery: DeliverySettings<'a>,
     revision: &'a str,
@@ -33,6 +34,7 @@ impl Found<'_> {
             run: &self.run,
             pod: self.pod.as_deref(),
             fetched: self.fetched.clone(),
+            actions: &self.actions,
             config: &self.config,
             delivery: self.delivery,
             revision: self.revision,
@@ -55,10 +57,21 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
             Err(error) => return Err(error),
         },
     };
+    let mut actions = BTreeMap::new();
+    for name in lifecycle::wanted_actions(&run, &fetched) {
+        match context.cluster.get_step_action(run.namespace(), &name).await {
+            Ok(action) => {
+                actions.insert(name, action);
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(Found {
         run,
         pod,
         fetched,
+        actions,
         config: context.config.load_full(),
         delivery: context.delivery_settings(),
         revision: context.settings.revision,

@@ -9,6 +9,7 @@
 //! | validate | [`validate`] | refuses what cannot run |
 //! | gather | [`lifecycle`] says what is needed, the controller fetches it |
 //! | resolve | [`resolve`] | finds the TaskSpec |
+//! | resolve | [`step_action`] | merges a StepAction into its step |
 //! | bind | [`params`], [`workspaces`] | checks values against declarations |
 //! | substitute | [`substitute`] | replaces variables |
 //! | build | [`pod`] | makes the Pod |
@@ -33,6 +34,7 @@ pub mod quantity;
 pub mod reason;
 pub mod resolve;
 pub mod resources;
+pub mod step_action;
 pub mod substitute;
 pub mod validate;
 pub mod workspaces;

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tektite_api::{TaskRun, TaskSpec, labels};
+use tektite_api::{ParamValue, StepAction, TaskRun, TaskSpec, labels};
 
-use crate::{convert::is_carrier, lifecycle::Fetched};
+use crate::{
+    convert::is_carrier,
+    lifecycle::Fetched,
+    step_action::{self, StepActionError},
+};
 
 /// A spec with its origin.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,16 +47,32 @@ pub enum ResolveError {
         /// The field that names it.
         path: String,
     },
-    /// A StepAction.
-    #[error(
-        "failed to resolve step ref for step \"{step}\" (index {index}): this version does not run StepActions"
-    )]
-    NoStepActions {
+    /// A step's StepAction.
+    #[error("failed to resolve step ref for step \"{step}\" (index {index}): {problem}")]
+    Step {
         /// The step's name.
         step: String,
         /// Its place.
         index: usize,
+        /// What is wrong.
+        problem: StepProblem,
     },
+}
+
+/// Why a step has no container.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepProblem {
+    /// No StepAction of that name.
+    #[error("stepactions.tekton.dev \"{0}\" not found")]
+    NoSuchAction(String),
+    /// A remote StepAction.
+    #[error(
+        "resolver \"{0}\" is not available: this version runs StepActions that are stored in the run's namespace"
+    )]
+    NoResolver(String),
+    /// It does not fit.
+    #[error(transparent)]
+    Merge(#[from] StepActionError),
 }
 
 /// Finds the spec. A named Task is read once: afterwards the copy in the run's status counts, so
@@ -105,18 +125,36 @@ pub fn resolve(run: &TaskRun, fetched: &Fetched) -> Result<Resolved, ResolveErro
         },
         _ => return Err(ResolveError::NeitherRefNorSpec(run.name().to_owned())),
     };
-    let unresolved = resolved
-        .spec
-        .steps
-        .iter()
-        .position(|step| step.step_ref.is_some());
-    match unresolved {
-        Some(index) => Err(ResolveError::NoStepActions {
-            step: resolved.spec.steps[index].name.clone(),
+    Ok(resolved)
+}
+
+/// Merges the StepActions into the steps that refer to them. `table` holds the Task's params.
+///
+/// # Errors
+/// The first step whose StepAction is missing or does not fit.
+pub fn step_actions(
+    spec: &mut TaskSpec,
+    actions: &BTreeMap<String, StepAction>,
+    table: &BTreeMap<String, ParamValue>,
+) -> Result<(), ResolveError> {
+    for (index, step) in spec.steps.iter_mut().enumerate() {
+        let Some(step_ref) = &step.step_ref else { continue };
+        let failed = |problem| ResolveError::Step {
+            step: step.name.clone(),
             index,
-        }),
-        None => Ok(resolved),
+            problem,
+        };
+        if !step_ref.resolver.is_empty() {
+            return Err(failed(StepProblem::NoResolver(step_ref.resolver.clone())));
+        }
+        let Some(action) = actions.get(&step_ref.name) else {
+            return Err(failed(StepProblem::NoSuchAction(step_ref.name.clone())));
+        };
+        let merged =
+            step_action::merge(step, action, table).map_err(|error| failed(StepProblem::Merge(error)))?;
+        *step = merged;
     }
+    Ok(())
 }
 
 fn taken_over(own: Option<&BTreeMap<String, String>>, task: &str) -> BTreeMap<String, String> {
@@ -180,14 +218,32 @@ mod tests {
                 json!({"taskRef": {"resolver": "git"}}),
                 "resolver \"git\" of spec.taskRef.resolver",
             ),
-            (
-                json!({"taskSpec": {"steps": [{"name": "s", "ref": {"name": "a"}}]}}),
-                "failed to resolve step ref for step \"s\" (index 0)",
-            ),
         ] {
             let run = run(json!({"metadata": {"name": "tr"}, "spec": spec}));
             let error = resolve(&run, &Fetched::TaskMissing).unwrap_err().to_string();
             assert!(error.starts_with(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn steps_say_what_their_action_lacks() {
+        let action: StepAction = serde_json::from_value(
+            json!({"metadata": {"name": "a"}, "spec": {"image": "i", "params": [{"name": "p"}]}}),
+        )
+        .unwrap();
+        let actions = BTreeMap::from([("a".to_owned(), action)]);
+        for (step_ref, text) in [
+            (json!({"name": "b"}), "stepactions.tekton.dev \"b\" not found"),
+            (json!({"resolver": "git"}), "resolver \"git\" is not available"),
+            (json!({"name": "a"}), "non-existent params in Step: [p]"),
+        ] {
+            let steps = json!({"steps": [{"name": "s", "ref": step_ref}]});
+            let mut spec: TaskSpec = serde_json::from_value(steps).unwrap();
+            let error = step_actions(&mut spec, &actions, &BTreeMap::new())
+                .unwrap_err()
+                .to_string();
+            let begin = "failed to resolve step ref for step \"s\" (index 0): ";
+            assert!(error.starts_with(&format!("{begin}{text}")), "{error}");
         }
     }
 }

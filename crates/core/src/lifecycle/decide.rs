@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, TaskSpec, labels, task_run::RequestedStatus};
 
-use super::{DeliverySettings, Effect, Event, Fallback, Gathered, Plan, Refusal, Severity, Wanted, prepare};
+use super::{
+    DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, prepare,
+};
 use crate::{
     condition,
     delivery::Delivery,
@@ -32,6 +34,26 @@ pub fn wanted(run: &TaskRun) -> Wanted {
         }
         _ => Wanted::Nothing,
     }
+}
+
+/// The StepActions that the controller has to fetch, once it has the Task. A named Task's are in the copy
+/// that the status holds from then on.
+pub fn wanted_actions(run: &TaskRun, fetched: &Fetched) -> Vec<String> {
+    let status = run.status.as_ref();
+    let needs_no_spec =
+        run.is_done() || run.spec.status == RequestedStatus::Cancelled || is_held(run, status);
+    let spec = match (&run.spec.task_spec, fetched) {
+        _ if needs_no_spec => return Vec::new(),
+        (Some(spec), _) => spec,
+        (None, Fetched::Task(task)) => &task.spec,
+        (None, _) => return Vec::new(),
+    };
+    let refs = spec.steps.iter().filter_map(|step| step.step_ref.as_ref());
+    let local = refs.filter(|step_ref| step_ref.resolver.is_empty() && !step_ref.name.is_empty());
+    let mut names: Vec<String> = local.map(|step_ref| step_ref.name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Whether the user holds a run that has not begun.

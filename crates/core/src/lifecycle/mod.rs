@@ -8,14 +8,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use tektite_api::{Task, TaskRun, TaskRunStatus};
+use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 
 use crate::{config::Config, delivery::Delivery, pod_view::PodView};
 
 mod decide;
 mod prepare;
 
-pub use decide::{after_failure, plan, pod_name, wanted};
+pub use decide::{after_failure, plan, pod_name, wanted, wanted_actions};
 
 /// What the controller has to fetch before [`plan`] can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Gathered<'a> {
     pub pod: Option<&'a PodView>,
     /// What [`wanted`] asked for.
     pub fetched: Fetched,
+    /// The StepActions of its steps that exist, by name.
+    pub actions: &'a BTreeMap<String, StepAction>,
     /// The operator's settings.
     pub config: &'a Config,
     /// How the entrypoint shall reach the steps of a new Pod.

@@ -126,6 +126,8 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
     if run.spec.task_ref.is_none() {
         workspaces::propagate(&mut spec, &run);
     }
+    let table = params::table(&spec, &run);
+    resolve::step_actions(&mut spec, gathered.actions, &table)?;
     // The Pod shows the run with everything that it takes over.
     let own_labels = run.metadata.labels.get_or_insert_default();
     for (key, value) in &resolved.labels {
@@ -136,7 +138,6 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
     annotations.retain(|key, _| !own_annotations.contains_key(key));
     own_annotations.extend(annotations.clone());
 
-    let table = params::table(&spec, &run);
     if !is_copy {
         resources::requests_fit(&spec).map_err(PrepareError::Request)?;
         let enums = params::Enums::from_flags(&config.flags);

@@ -62,7 +62,8 @@ pub(super) fn task_spec(spec: &mut TaskSpec, common: &Variables, own: &Own) {
     }
 }
 
-fn step(step: &mut Step, variables: &Variables) {
+/// Replaces in a step, its params among the rest.
+pub(crate) fn step(step: &mut Step, variables: &Variables) {
     variables.apply(&mut step.name);
     container!(&mut *step, variables);
     variables.apply(&mut step.script);

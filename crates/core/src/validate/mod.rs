@@ -101,6 +101,11 @@ pub fn task_run(run: &TaskRun, old: Option<&TaskRun>, config: &Config) -> Result
     rules.errors.into_result()
 }
 
+/// The params that a text refers to.
+pub(crate) fn param_names(text: &str) -> Vec<&str> {
+    variables::params(text).map(|used| used.parts().0).collect()
+}
+
 /// Whether an update asks for nothing but to cancel, to hold or to go on.
 pub fn is_request_only(run: &TaskRun, old: &TaskRun, config: &Config) -> bool {
     update::is_request_only(run, old, config)

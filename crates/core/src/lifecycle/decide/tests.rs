@@ -1,5 +1,7 @@
 //! A run's life, decision by decision.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,11 +46,14 @@ fn pod(phase: &str, state: Value) -> PodView {
     .unwrap()
 }
 
+static NO_ACTIONS: BTreeMap<String, tektite_api::StepAction> = BTreeMap::new();
+
 fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) -> Gathered<'a> {
     Gathered {
         run,
         pod,
         fetched: Fetched::Nothing,
+        actions: &NO_ACTIONS,
         config,
         delivery: DeliverySettings {
             form: Delivery::ImageVolume,
