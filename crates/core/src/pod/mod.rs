@@ -216,8 +216,22 @@ fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> 
                 return not_supported(format!("steps[{index}].{field}"));
             }
         }
+        let env = step.env.iter().filter_map(|env| env.value.as_ref());
+        let texts = step.command.iter().chain(&step.args).chain(env);
+        if let Some(text) = texts.into_iter().find(|text| takes_step_result(text)) {
+            return not_supported(format!("steps[{index}] with a step's result in \"{text}\""));
+        }
     }
     Ok(())
+}
+
+/// Whether a text waits for what an earlier step yields; as it is, it would stay text.
+fn takes_step_result(text: &str) -> bool {
+    text.match_indices("$(steps.").any(|(start, _)| {
+        let rest = &text[start..];
+        rest.find(')')
+            .is_some_and(|end| rest[..end].contains(".results."))
+    })
 }
 
 fn log_level(run: &TaskRun) -> Result<Option<LogLevel>, BuildError> {

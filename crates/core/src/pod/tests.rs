@@ -250,6 +250,11 @@ fn what_cannot_be_built_says_why() {
             json!({"steps": [{"image": "i", "command": ["c"]}], "sidecars": [{}]}),
             "sidecars is not supported",
         ),
+        (
+            json!({"steps": [{"image": "i", "name": "a", "command": ["c"], "results": [{"name": "r"}]},
+                {"image": "i", "command": ["c", "$(steps.a.results.r)"]}]}),
+            "steps[1] with a step's result in \"$(steps.a.results.r)\" is not supported",
+        ),
     ] {
         let error = built(json!({"spec": {"taskSpec": spec}}), Delivery::ImageVolume).unwrap_err();
         assert!(error.to_string().starts_with(text), "{error}");
