@@ -63,7 +63,8 @@ fn main() {
         return;
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let soak = if quick { 5_000 } else { 100_000 };
+    // Each object is two reviews.
+    let soak = if quick { 5_000 } else { 50_000 };
     let (ten, forty) = (reviews(10), reviews(40));
     println!(
         "reviews of {} bytes (10 steps) and {} bytes (40 steps)\n",
