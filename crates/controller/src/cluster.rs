@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{Event, PersistentVolumeClaim, Pod},
+    api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -15,7 +15,7 @@ use kube::{
 };
 use serde_json::json;
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
-use tektite_core::pod_view::PodView;
+use tektite_core::{account, pod_view::PodView};
 
 use crate::{decode::prune, error::Error, metrics::Metrics, nodes::NodeView};
 
@@ -64,6 +64,30 @@ impl Cluster {
     pub async fn get_step_action(&self, namespace: &str, name: &str) -> Result<StepAction, Error> {
         let actions: Api<StepAction> = Api::namespaced(self.client(), namespace);
         self.call("get", "StepAction", actions.get(name)).await
+    }
+
+    /// Reads a ServiceAccount.
+    ///
+    /// # Errors
+    /// Also that it does not exist.
+    pub async fn get_service_account(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<account::ServiceAccount, Error> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
+        let account = self.call("get", "ServiceAccount", accounts.get(name)).await;
+        account.map(Into::into)
+    }
+
+    /// Reads a Secret.
+    ///
+    /// # Errors
+    /// Also that it does not exist.
+    pub async fn get_secret(&self, namespace: &str, name: &str) -> Result<account::Secret, Error> {
+        let secrets: Api<Secret> = Api::namespaced(self.client(), namespace);
+        let secret = self.call("get", "Secret", secrets.get(name)).await;
+        secret.map(Into::into)
     }
 
     /// Reads a Pod.

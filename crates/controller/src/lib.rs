@@ -9,6 +9,7 @@
 //! Every request of a reconcile goes through [`cluster`], so that none is without a time limit and
 //! none is uncounted.
 
+pub mod account;
 pub mod admin;
 pub mod apply;
 pub mod args;

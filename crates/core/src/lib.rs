@@ -18,6 +18,7 @@
 //!
 //! No client, no clock, no async runtime: values in, values out. Time is a parameter.
 
+pub mod account;
 pub mod condition;
 pub mod config;
 pub mod convert;

@@ -1,0 +1,126 @@
+//! ServiceAccounts and Secrets of runs: read by name at the moment that a Pod needs them, never
+//! watched, never kept. What does not exist is an answer.
+
+use futures::future::try_join_all;
+use tektite_core::account::{Account, Secret, Secrets, ServiceAccount};
+
+use crate::{cluster::Cluster, error::Error};
+
+/// The ServiceAccount called `name`; nothing where there is none.
+///
+/// # Errors
+/// The API server would not say.
+pub async fn service_account(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<ServiceAccount>, Error> {
+    found(cluster.get_service_account(namespace, name).await)
+}
+
+/// The Secret called `name`; nothing where there is none.
+///
+/// # Errors
+/// The API server would not say.
+pub async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
+    found(cluster.get_secret(namespace, name).await)
+}
+
+/// The Secrets with these names, all asked for at the same time.
+///
+/// # Errors
+/// The API server would not say.
+pub async fn secrets(cluster: &Cluster, namespace: &str, names: &[String]) -> Result<Secrets, Error> {
+    let answers = try_join_all(names.iter().map(|name| secret(cluster, namespace, name))).await?;
+    let mut secrets = Secrets::default();
+    for (name, answer) in names.iter().zip(answers) {
+        match answer {
+            Some(secret) => secrets.found.push(secret),
+            None => secrets.missing.push(name.clone()),
+        }
+    }
+    Ok(secrets)
+}
+
+/// The ServiceAccount called `name` with what its `secrets` name.
+///
+/// # Errors
+/// The API server would not say.
+pub async fn account(cluster: &Cluster, namespace: &str, name: &str) -> Result<Account, Error> {
+    let Some(account) = service_account(cluster, namespace, name).await? else {
+        return Ok(Account::Missing(name.to_owned()));
+    };
+    let secrets = secrets(cluster, namespace, &account.secrets).await?;
+    Ok(Account::Found { account, secrets })
+}
+
+fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::context;
+
+    const ACCOUNT: &str = "/api/v1/namespaces/n/serviceaccounts/builder";
+
+    #[tokio::test]
+    async fn an_account_comes_with_the_secrets_that_exist() {
+        let mut test = context();
+        let cluster = test.context.cluster.clone();
+        let asking = tokio::spawn(async move { account(&cluster, "n", "builder").await });
+        let asked = test.server.expect(Method::GET, ACCOUNT).await;
+        asked.with(&json!({
+            "metadata": {"name": "builder"},
+            "secrets": [{"name": "gone"}, {"name": "git"}],
+            "imagePullSecrets": [{"name": "pull"}],
+        }));
+        let asked = test
+            .server
+            .expect(Method::GET, "/api/v1/namespaces/n/secrets/gone")
+            .await;
+        asked.refuse(404, "NotFound");
+        let asked = test
+            .server
+            .expect(Method::GET, "/api/v1/namespaces/n/secrets/git")
+            .await;
+        asked.with(&json!({"metadata": {"name": "git"}, "type": "kubernetes.io/ssh-auth"}));
+        let Account::Found { account, secrets } = asking.await.unwrap().unwrap() else {
+            panic!("it exists");
+        };
+        assert_eq!(account.image_pull_secrets, ["pull"]);
+        assert_eq!(secrets.missing, ["gone"]);
+        let names: Vec<&str> = secrets.found.iter().map(|secret| secret.name.as_str()).collect();
+        assert_eq!(names, ["git"]);
+        test.server.expect_nothing().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_an_answer_and_a_refusal_is_none() {
+        let mut test = context();
+        for (code, reason, missing) in [(404, "NotFound", true), (403, "Forbidden", false)] {
+            let cluster = test.context.cluster.clone();
+            let asking = tokio::spawn(async move { account(&cluster, "n", "builder").await });
+            let asked = test.server.expect(Method::GET, ACCOUNT).await;
+            asked.refuse(code, reason);
+            match asking.await.unwrap() {
+                Ok(answer) => {
+                    assert!(missing);
+                    assert_eq!(answer, Account::Missing("builder".to_owned()));
+                }
+                Err(error) => {
+                    assert!(!missing);
+                    assert_eq!(error.to_string(), "failed to get ServiceAccount: because");
+                }
+            }
+        }
+    }
+}
