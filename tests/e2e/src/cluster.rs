@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use futures::{StreamExt as _, future};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams,
+    Api, ApiResource, DeleteParams, DynamicObject, GetParams, ListParams, LogParams, Patch, PatchParams,
+    PostParams,
 };
 use kube::client::Body;
 use kube::core::Request;
@@ -456,6 +457,19 @@ impl Cluster {
             ..LogParams::default()
         };
         call(api.logs(pod, &params)).await
+    }
+
+    /// What the kubelet of each node measures of its Pods.
+    pub(crate) async fn node_statistics(&self) -> Result<Vec<Value>> {
+        let nodes = call(Api::<Node>::all(self.client.clone()).list(&ListParams::default())).await?;
+        let mut all = Vec::new();
+        for node in nodes {
+            let name = node.metadata.name.unwrap_or_default();
+            let proxy = Request::new(format!("/api/v1/nodes/{name}/proxy"));
+            let request = proxy.get("stats/summary", &GetParams::default())?;
+            all.push(call(self.client.request(request)).await?);
+        }
+        Ok(all)
     }
 
     /// The version of Kubernetes.

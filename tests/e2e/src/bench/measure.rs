@@ -22,9 +22,14 @@ pub(crate) async fn sample(cluster: &Cluster, namespace: &str, subject: &Subject
     let mut object = subject.object.clone();
     object["metadata"]["name"] = json!(name);
     match subject.metric {
-        Metric::CreateToEnd => create_until(cluster, namespace, &object, succeeded).await,
+        Metric::CreateToEnd => to_success(cluster, namespace, &object).await,
         Metric::CreateToContainersEnded => create_until(cluster, namespace, &object, containers_ended).await,
     }
+}
+
+/// Creates a Pod or TaskRun and waits for its success; seconds from the request to the event.
+pub(crate) async fn to_success(cluster: &Cluster, namespace: &str, object: &Value) -> Result<f64> {
+    create_until(cluster, namespace, object, succeeded).await
 }
 
 /// Seconds from the request to create the object to the event that shows it as wanted.

@@ -20,6 +20,7 @@ use crate::report::line;
 use crate::run::until_signal;
 
 mod admission;
+mod hand_over;
 mod measure;
 mod stats;
 mod subjects;
@@ -52,6 +53,8 @@ pub(crate) struct Options {
 enum Other {
     /// Measure the creation of TaskRuns beside that of ConfigMaps of the same size.
     Admission(admission::Options),
+    /// Measure what lies between two steps, and what waiting costs.
+    HandOver(hand_over::Options),
 }
 
 /// One subject with its samples.
@@ -62,9 +65,10 @@ struct Measured {
 
 /// Runs the benchmarks, prints the table, writes the figures.
 pub(crate) async fn run(options: Options) -> Result<bool> {
-    if let Some(Other::Admission(options)) = &options.other {
-        admission::run(options).await?;
-        return Ok(true);
+    match &options.other {
+        Some(Other::Admission(options)) => return admission::run(options).await.map(|()| true),
+        Some(Other::HandOver(options)) => return hand_over::run(options).await.map(|()| true),
+        None => {}
     }
     let wanted = |benchmark: &Benchmark| benchmark.name.contains(&options.filter);
     let benchmarks: Vec<_> = subjects::all().into_iter().filter(wanted).collect();
