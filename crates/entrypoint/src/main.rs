@@ -24,6 +24,7 @@ mod message;
 mod outcome;
 mod program;
 mod results;
+mod sidecar;
 mod step;
 mod sys;
 mod wait;

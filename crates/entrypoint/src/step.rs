@@ -25,7 +25,7 @@ use crate::{
     message::{self, WriteError},
     outcome::{Ending, Verdict},
     results,
-    wait::{Turn, Waiting},
+    wait::{Turn, Waiting, is_cancelled},
 };
 
 /// A step with what it was told.
@@ -117,7 +117,7 @@ impl Step<'_> {
             name: &self.flags.entrypoint,
             args: &self.flags.args,
             timeout: timeout.map(tektite_protocol::GoDuration::to_std),
-            cancel,
+            stop_when: &|| is_cancelled(cancel).then_some("the TaskRun was cancelled or is out of time"),
             signals,
             log: self.log,
         };

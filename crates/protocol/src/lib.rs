@@ -8,6 +8,7 @@
 
 pub mod flags;
 pub mod paths;
+pub mod sidecar;
 pub mod termination;
 
 mod go_duration;
