@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use tektite_protocol::Content;
 
 /// A value that is given: for a parameter, or as a result.
 ///
@@ -44,25 +45,11 @@ impl ParamValue {
     /// Reads JSON text, or text that only may be JSON, such as a result file's content. The first
     /// byte decides: leading white space makes it plain text.
     pub fn from_json_text(text: &str) -> Self {
-        let parsed = match text.as_bytes().first() {
-            None => return Self::default(),
-            Some(b'[') => serde_json::from_str::<Vec<Option<String>>>(text)
-                .ok()
-                .map(|items| Self::Array(items.into_iter().map(Option::unwrap_or_default).collect())),
-            Some(b'{') => serde_json::from_str::<BTreeMap<String, Option<String>>>(text)
-                .ok()
-                .map(|map| {
-                    Self::Object(
-                        map.into_iter()
-                            .map(|(key, value)| (key, value.unwrap_or_default()))
-                            .collect(),
-                    )
-                }),
-            Some(_) => serde_json::from_str::<Option<String>>(text)
-                .ok()
-                .map(|text| Self::String(text.unwrap_or_default())),
-        };
-        parsed.unwrap_or_else(|| Self::String(text.to_owned()))
+        match Content::read(text) {
+            Content::Text(text) => Self::String(text),
+            Content::List(items) => Self::Array(items),
+            Content::Map(map) => Self::Object(map.into_iter().collect()),
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use tektite_core::{
     delivery::{Delivery, DeliveryMode},
     lifecycle::{DeliverySettings, Fallback},
     pod_view::PodView,
-    sidecars::Kubernetes,
 };
 use tokio::sync::mpsc;
 
@@ -72,8 +71,6 @@ pub struct Context {
     pub config: ArcSwap<Config>,
     /// How the entrypoint reaches new Pods.
     pub delivery: ArcSwap<Delivery>,
-    /// What the API server's version means for sidecars.
-    pub kubernetes: ArcSwap<Kubernetes>,
     /// TaskRuns that want a look.
     pub queue: Queue,
     /// Status changes that wait a moment.
@@ -103,7 +100,6 @@ impl Context {
             config: ArcSwap::default(),
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
-            kubernetes: ArcSwap::default(),
             queue: Queue::default(),
             pace: Pace::default(),
             events,

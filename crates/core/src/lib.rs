@@ -35,7 +35,6 @@ pub mod quantity;
 pub mod reason;
 pub mod resolve;
 pub mod resources;
-pub mod sidecars;
 pub mod step_action;
 pub mod substitute;
 pub mod validate;

@@ -20,6 +20,8 @@ const SENTENCE_BYTES: usize = 1024;
 pub(crate) enum Ending {
     /// It never ran, since an earlier step failed.
     Skipped,
+    /// It never ran, since its own `when` does not hold; later steps do not mind.
+    Unneeded,
     /// The TaskRun was cancelled, or the Pod was told to stop while the step waited.
     Cancelled,
     /// Its own timeout was over.
@@ -33,7 +35,7 @@ pub(crate) enum Ending {
 impl Ending {
     /// Whether there may be results: the command was started, or at least should have been.
     pub(crate) fn has_results(&self) -> bool {
-        !matches!(self, Self::Skipped)
+        !matches!(self, Self::Skipped | Self::Unneeded)
     }
 }
 
@@ -61,6 +63,12 @@ impl Verdict {
         };
         match ending {
             Ending::Skipped => verdict.because(reason::SKIPPED),
+            Ending::Unneeded => {
+                verdict.because(reason::SKIPPED);
+                verdict.failed = false;
+                verdict.exit_code_file = Some("0".to_owned());
+                verdict.exit = 0;
+            }
             Ending::TimedOut => verdict.because(reason::TIMEOUT_EXCEEDED),
             Ending::Cancelled => {
                 verdict.because(reason::CANCELLED);
@@ -131,6 +139,14 @@ mod tests {
         for (ending, on_error, failed, file, entry, exit) in [
             (Ending::Skipped, StopAndFail, true, None, " Reason=Skipped", 1),
             (Ending::Skipped, Continue, true, None, " Reason=Skipped", 1),
+            (
+                Ending::Unneeded,
+                StopAndFail,
+                false,
+                Some("0"),
+                " Reason=Skipped",
+                0,
+            ),
             (
                 Ending::Cancelled,
                 Continue,

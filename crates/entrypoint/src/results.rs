@@ -60,7 +60,8 @@ pub(crate) fn collect(
     entries
 }
 
-fn read(directory: &Path, name: &str) -> Result<Option<String>, ResultError> {
+/// The result called `name` in `directory`, byte for byte, if it was written.
+pub(crate) fn read(directory: &Path, name: &str) -> Result<Option<String>, ResultError> {
     let path = directory.join(name);
     let unreadable = |source| ResultError::Unreadable {
         name: name.to_owned(),

@@ -4,6 +4,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
+    slice,
     time::Instant,
 };
 
@@ -20,12 +21,14 @@ use crate::{
     clock,
     events::{Signals, Wake},
     files::{self, FileError},
+    guard::{self, Guard},
     layout::Layout,
     log::Log,
     message::{self, WriteError},
     outcome::{Ending, Verdict},
-    results,
-    wait::{Turn, Waiting, is_cancelled},
+    references::References,
+    results, sys,
+    wait::{Turn, Waiting},
 };
 
 /// A step with what it was told.
@@ -33,6 +36,14 @@ struct Step<'a> {
     flags: &'a StepFlags,
     layout: &'a Layout,
     log: Log,
+}
+
+/// Whether there is something to run.
+enum Guarded {
+    /// This command.
+    Runs(Vec<String>),
+    /// `when` does not hold; why.
+    Skipped(String),
 }
 
 /// Runs the step and returns the container's exit code.
@@ -111,23 +122,48 @@ impl Step<'_> {
         {
             return self.broken(error.to_string());
         }
-        self.say_what_runs(waiting_since);
+        let references = References::new(self.layout.steps_dir());
+        let words = match self.resolve(&references) {
+            Ok(Guarded::Runs(words)) => words,
+            Ok(Guarded::Skipped(why)) => {
+                self.log.info(format_args!("skipped: {why}"));
+                return Ending::Unneeded;
+            }
+            Err(sentence) => return self.broken(sentence),
+        };
+        let (name, args) = match words.split_first() {
+            Some((name, args)) => (name.as_str(), args),
+            None => ("", [].as_slice()),
+        };
+        self.say_what_runs(name, args, waiting_since);
         let timeout = self.flags.timeout.filter(|timeout| !timeout.is_zero());
         let command = Command {
-            name: &self.flags.entrypoint,
-            args: &self.flags.args,
+            name,
+            args,
             timeout: timeout.map(tektite_protocol::GoDuration::to_std),
-            stop_when: &|| is_cancelled(cancel).then_some("the TaskRun was cancelled or is out of time"),
+            cancel,
             signals,
             log: self.log,
         };
         command.run(std::env::var_os("PATH"), used)
     }
 
+    /// What earlier steps left takes its place: in the environment, in `when`, and in the command,
+    /// which is returned. The error is a sentence.
+    fn resolve(&self, references: &References) -> Result<Guarded, String> {
+        for (name, value) in references.environment()? {
+            sys::set_variable(&name, &value);
+        }
+        if let Guard::Closed(why) = guard::all(&self.flags.when, references)? {
+            return Ok(Guarded::Skipped(why));
+        }
+        let words = [slice::from_ref(&self.flags.entrypoint), &self.flags.args].concat();
+        references.list(&words).map(Guarded::Runs)
+    }
+
     /// Arguments may hold secrets: their number is enough, unless somebody asked for more.
-    fn say_what_runs(&self, waiting_since: Instant) {
-        let name = &self.flags.entrypoint;
-        let arguments = match self.flags.args.len() {
+    fn say_what_runs(&self, name: &str, args: &[String], waiting_since: Instant) {
+        let arguments = match args.len() {
             0 => String::new(),
             1 => " with 1 argument".to_owned(),
             count => format!(" with {count} arguments"),
@@ -143,8 +179,8 @@ impl Step<'_> {
         self.log.info(format_args!(
             "running {name}{arguments} as uid {uid} gid {gid} in {directory}{waited}"
         ));
-        if !self.flags.args.is_empty() {
-            self.log.debug(format_args!("arguments: {:?}", self.flags.args));
+        if !args.is_empty() {
+            self.log.debug(format_args!("arguments: {args:?}"));
         }
     }
 
@@ -156,7 +192,7 @@ impl Step<'_> {
     /// Results, message, exit code, and last of all the marker that releases the next step.
     fn conclude(&self, ending: &Ending, started: &str) -> u8 {
         let mut verdict = Verdict::of(ending, self.flags.on_error.unwrap_or_default(), started);
-        if verdict.exit == 0 && *ending != Ending::Ended(crate::sys::Ended::Code(0)) {
+        if verdict.exit == 0 && !matches!(ending, Ending::Ended(sys::Ended::Code(0)) | Ending::Unneeded) {
             self.log.info(format_args!(
                 "onError is \"continue\": later steps run all the same"
             ));

@@ -54,6 +54,12 @@ fn fill_standard_descriptors() {
     }
 }
 
+/// Gives an environment variable another value, for the command to see.
+pub(crate) fn set_variable(name: &OsStr, value: &str) {
+    // SAFETY: this process has a single thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+}
+
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -84,17 +90,6 @@ pub(crate) fn spawn(path: &CString, argv: &[CString], mask: SigSet) -> io::Resul
     i32::try_from(child.id())
         .map(Pid::from_raw)
         .map_err(io::Error::other)
-}
-
-/// Becomes `path`, with the signal mask `mask` and the container's own stdin; returns only where that fails.
-pub(crate) fn become_program(path: &CString, argv: &[CString], mask: SigSet) -> Errno {
-    // SAFETY: no handler of ours runs; the disposition is only set back to what programs expect.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
-    if let Err(errno) = mask.thread_swap_mask(SigmaskHow::SIG_SETMASK) {
-        return errno;
-    }
-    let Err(errno) = execv(path, argv);
-    errno
 }
 
 /// Sends signal `number` to every process of `group`; 0 only asks whether there is one.

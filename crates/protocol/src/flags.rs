@@ -5,7 +5,7 @@
 //! first `--` belongs to the step's own command. [`StepFlags::to_args`] and [`StepFlags::parse`] are
 //! each other's inverse.
 
-use crate::GoDuration;
+use crate::{GoDuration, When};
 
 /// The longest piece of a script in one argument. Linux takes 128 KiB with the closing NUL; the
 /// kubelet still has to undouble the dollars, which only makes a piece shorter.
@@ -123,6 +123,8 @@ pub struct StepFlags {
     pub timeout: Option<GoDuration>,
     /// The step's own results.
     pub step_results: Vec<String>,
+    /// What must hold, all of it, for the command to run at all.
+    pub when: Vec<When>,
     /// The Task's results; `None` when the Task declares none at all.
     pub results: Option<Vec<String>>,
     /// How much to say.
@@ -193,6 +195,11 @@ impl StepFlags {
         }
         if !self.step_results.is_empty() {
             flag("step_results", &self.step_results.join(","));
+        }
+        if !self.when.is_empty() {
+            // Texts alone: they have a JSON form.
+            let when = serde_json::to_string(&self.when).unwrap_or_default();
+            flag("-when_expressions", &when);
         }
         if let Some(results) = &self.results {
             flag("results", &results.join(","));
@@ -285,6 +292,11 @@ impl StepFlags {
                 self.timeout = Some(timeout);
             }
             "step_results" => self.step_results = list(&value()?),
+            "when_expressions" => {
+                let word = value()?;
+                self.when =
+                    serde_json::from_str(&word).map_err(|error| bad(name, "...", &error.to_string()))?;
+            }
             "results" => self.results = Some(list(&value()?)),
             "log_level" => {
                 let word = value()?;
@@ -397,6 +409,10 @@ mod tests {
             on_error: Some(OnError::Continue),
             timeout: Some(GoDuration::from_secs(90)),
             step_results: vec!["r".into()],
+            when: vec![When {
+                cel: "'\"'.size() > 0".into(),
+                ..When::default()
+            }],
             results: Some(vec!["a".into(), "b".into()]),
             log_level: Some(LogLevel::Debug),
             script: Some(Script::new(
@@ -429,7 +445,7 @@ mod tests {
             flags.to_args().join(" "),
             "-wait_file /tekton/run/0/out -wait_file_content -post_file /tekton/run/1/out -termination_path \
              /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -message_limit 1117 -on_error \
-             continue -timeout 1m30s -step_results r -results a,b -log_level debug -entrypoint \
+             continue -timeout 1m30s -step_results r --when_expressions [{\"cel\":\"'\\\"'.size() > 0\"}] -results a,b -log_level debug -entrypoint \
              /tekton/scripts/script-1-abcde -- init -- -x"
         );
     }

@@ -7,8 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, TaskSpec, labels, task_run::RequestedStatus};
 
 use super::{
-    DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, beside,
-    prepare,
+    DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, prepare,
 };
 use crate::{
     condition,
@@ -84,11 +83,7 @@ pub fn plan(gathered: &Gathered<'_>) -> Plan {
         status: gathered.run.status.clone().unwrap_or_default(),
         ..Plan::default()
     };
-    if gathered.run.metadata.deletion_timestamp.is_some() {
-        return plan;
-    }
-    if plan.status.is_done() {
-        beside::after_the_end(gathered, &mut plan);
+    if plan.status.is_done() || gathered.run.metadata.deletion_timestamp.is_some() {
         return plan;
     }
     decide(gathered, &mut plan);
@@ -145,7 +140,7 @@ fn decide(gathered: &Gathered<'_>, plan: &mut Plan) {
     }
 }
 
-pub(super) fn own_pod<'a>(gathered: &Gathered<'a>) -> Option<&'a PodView> {
+fn own_pod<'a>(gathered: &Gathered<'a>) -> Option<&'a PodView> {
     gathered
         .pod
         .filter(|pod| pod.is_controlled_by(gathered.run.uid()))
@@ -199,7 +194,6 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
             delivery,
             revision: gathered.revision,
             attempt: attempt(run),
-            around: gathered.around,
         })
     });
     let pod = match built {
@@ -266,7 +260,7 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
     }
     let timeout = run.spec.timeout.unwrap_or(gathered.config.defaults.timeout);
     let Some(started) = observe::first_step_started(spec, pod).filter(|_| !timeout.is_zero()) else {
-        return beside::release_first_step(pod, plan);
+        return;
     };
     let left = timeout
         .to_std()
@@ -278,7 +272,6 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
         stop(run, pod, plan, now);
     } else {
         plan.requeue = Some(plan.requeue.map_or(left, |again| again.min(left)));
-        beside::release_first_step(pod, plan);
     }
 }
 
@@ -403,7 +396,6 @@ fn conclude(gathered: &Gathered<'_>, plan: &mut Plan) {
     if failed && run.spec.status != RequestedStatus::Cancelled && made < run.spec.retries {
         // An attempt that never had a Pod cost nothing, and many of them would cost much.
         let pause = u64::from(plan.status.pod_name.is_empty());
-        beside::end_attempt(gathered, plan);
         retry(&mut plan.status, now);
         plan.requeue = Some(Duration::from_secs(pause));
     }
@@ -472,11 +464,7 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
     }
     let again = |plan: &mut Plan, seconds| plan.requeue = Some(Duration::from_secs(seconds));
     match (effect, refusal) {
-        (Effect::EndPod { .. }, refusal) if !matches!(refusal, Refusal::Transient(_)) => {
-            // The run has gone as it has gone; its Pod's own deadline will end the rest.
-            return beside::not_stopped(run, refusal);
-        }
-        (Effect::DeletePod { .. } | Effect::AnnotatePod { .. } | Effect::EndPod { .. }, _) => {
+        (Effect::DeletePod { .. } | Effect::AnnotatePod { .. }, _) => {
             plan = Plan {
                 status: run.status.clone().unwrap_or_default(),
                 ..Plan::default()

@@ -5,7 +5,6 @@
 
 mod delivery;
 mod merge;
-mod sidecars;
 mod steps;
 mod volumes;
 
@@ -18,18 +17,9 @@ use k8s_openapi::{
 use tektite_api::{GoDuration, PodTemplate, TaskRun, TaskSpec, labels};
 use tektite_protocol::{flags::LogLevel, termination};
 
-use self::steps::First;
 use crate::{
-    config::Config,
-    convert,
-    delivery::Delivery,
-    lifecycle::DeliverySettings,
-    names, resources,
-    resources::ResourceError,
-    sidecars::{Form, Surroundings},
-    substitute::Variables,
-    workspaces,
-    workspaces::Bound,
+    config::Config, convert, delivery::Delivery, lifecycle::DeliverySettings, names, resources,
+    resources::ResourceError, substitute::Variables, workspaces, workspaces::Bound,
 };
 
 /// What a Pod is made from.
@@ -51,8 +41,6 @@ pub struct Input<'a> {
     pub revision: &'a str,
     /// How many attempts came before.
     pub attempt: usize,
-    /// What the cluster does to the Pod.
-    pub around: Surroundings,
 }
 
 /// Why no Pod can be made. No further try helps.
@@ -153,7 +141,6 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         }
     }
     resources::apply(&mut spec.steps, input.run)?;
-    sidecars::override_resources(&mut spec.sidecars, input.run);
 
     let mut template = input.run.spec.pod_template.clone().unwrap_or_default();
     crate::substitute::pod_template(&mut template, input.variables);
@@ -168,17 +155,8 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         .chain(template_volumes)
         .collect();
     let init = usize::from(input.delivery.form == Delivery::InitContainer);
-    let settings = input.config.flags.sidecars;
-    let form = settings.form_on(input.around.kubernetes);
-    let first = if settings.first_step_waits(spec.sidecars.len(), input.around) {
-        First::OnceReady
-    } else {
-        First::AtOnce
-    };
-    let all = spec.steps.len() + spec.sidecars.len() + init + input.around.foreign;
     let step_input = steps::Input {
-        message_limit: termination::limit(all),
-        first,
+        message_limit: termination::limit(spec.steps.len() + spec.sidecars.len() + init),
         spec: &spec,
         scripts: &scripts,
         form: input.delivery.form,
@@ -186,32 +164,21 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         volumes: &own_volumes,
         log_level: log_level(input.run)?,
     };
-    let mut containers = steps::containers(&step_input)?;
-    let sidecars = sidecars::containers(&sidecars::Input {
-        spec: &spec,
-        scripts: &scripts,
-        delivery: input.delivery.form,
-        form,
-        log_level: step_input.log_level,
-    });
+    let containers = steps::containers(&step_input)?;
     let volumes = volumes::all(&spec, &scripts, input.delivery, own_volumes)?;
-    let mut init_containers = match input.delivery.form {
-        Delivery::ImageVolume => Vec::new(),
-        Delivery::InitContainer => vec![delivery::init_container(
+    let init_containers = match input.delivery.form {
+        Delivery::ImageVolume => None,
+        Delivery::InitContainer => Some(vec![delivery::init_container(
             &spec,
             &scripts,
             input.delivery,
             &template.pod,
-        )],
+        )]),
     };
-    match form {
-        Form::Native => init_containers.extend(sidecars),
-        Form::Classic => containers.extend(sidecars),
-    }
     let service_account = service_account(input.run, &template, input.config);
     let pod = PodSpec {
         containers,
-        init_containers: Some(init_containers).filter(|containers| !containers.is_empty()),
+        init_containers,
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
         active_deadline_seconds: Some(deadline(input.run.spec.timeout.unwrap_or_default())),
@@ -219,7 +186,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         ..template.pod
     };
     Ok(Pod {
-        metadata: metadata(input, first),
+        metadata: metadata(input),
         spec: Some(pod),
         status: None,
     })
@@ -228,6 +195,9 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
 /// What this version cannot do is refused, never ignored.
 fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> {
     let not_supported = |path: String| Err(BuildError::NotSupported { path });
+    if !spec.sidecars.is_empty() {
+        return not_supported("sidecars".to_owned());
+    }
     if run
         .spec
         .debug
@@ -238,7 +208,6 @@ fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> 
     }
     for (index, step) in spec.steps.iter().enumerate() {
         for (set, field) in [
-            (!step.when.is_empty(), "when"),
             (step.stdout_config.is_some(), "stdoutConfig"),
             (step.stderr_config.is_some(), "stderrConfig"),
         ] {
@@ -246,22 +215,8 @@ fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> 
                 return not_supported(format!("steps[{index}].{field}"));
             }
         }
-        let env = step.env.iter().filter_map(|env| env.value.as_ref());
-        let texts = step.command.iter().chain(&step.args).chain(env);
-        if let Some(text) = texts.into_iter().find(|text| takes_step_result(text)) {
-            return not_supported(format!("steps[{index}] with a step's result in \"{text}\""));
-        }
     }
     Ok(())
-}
-
-/// Whether a text waits for what an earlier step yields; as it is, it would stay text.
-fn takes_step_result(text: &str) -> bool {
-    text.match_indices("$(steps.").any(|(start, _)| {
-        let rest = &text[start..];
-        rest.find(')')
-            .is_some_and(|end| rest[..end].contains(".results."))
-    })
 }
 
 fn log_level(run: &TaskRun) -> Result<Option<LogLevel>, BuildError> {
@@ -308,7 +263,7 @@ fn deadline(timeout: GoDuration) -> i64 {
     i64::try_from(seconds).unwrap_or(NO_LIMIT).clamp(1, NO_LIMIT)
 }
 
-fn metadata(input: &Input<'_>, first: First) -> ObjectMeta {
+fn metadata(input: &Input<'_>) -> ObjectMeta {
     let run = input.run;
     let mut own_labels = run.metadata.labels.clone().unwrap_or_default();
     own_labels.insert(labels::TASK_RUN.to_owned(), run.name().to_owned());
@@ -322,11 +277,7 @@ fn metadata(input: &Input<'_>, first: First) -> ObjectMeta {
         key != labels::MANAGED_BY && key != labels::LAST_APPLIED && !convert::is_carrier(key)
     });
     annotations.insert(labels::RELEASE.to_owned(), input.revision.to_owned());
-    // The run's own would tell the first step what is not so yet.
-    annotations.remove(labels::READY);
-    if first == First::AtOnce {
-        annotations.insert(labels::READY.to_owned(), labels::READY_VALUE.to_owned());
-    }
+    annotations.insert(labels::READY.to_owned(), labels::READY_VALUE.to_owned());
     annotations.insert(
         labels::DELIVERY.to_owned(),
         input.delivery.form.as_str().to_owned(),

@@ -1,8 +1,9 @@
 //! Step containers: the step's own container with our entrypoint before its command (runtime.md 1.7).
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, ResourceRequirements, Volume};
-use tektite_api::{Step, TaskSpec};
+use tektite_api::{Step, TaskSpec, task::WhenExpression};
 use tektite_protocol::{
+    When,
     flags::{LogLevel, OnError, StepFlags},
     paths, termination,
 };
@@ -24,19 +25,8 @@ pub(super) struct Input<'a> {
     pub(super) volumes: &'a [Volume],
     /// How much the kubelet keeps of each step's message.
     pub(super) message_limit: usize,
-    /// Whether the first step waits for the Pod's other containers.
-    pub(super) first: First,
     /// How much the entrypoint says.
     pub(super) log_level: Option<LogLevel>,
-}
-
-/// When the first step begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
-    /// With its container.
-    AtOnce,
-    /// When the controller says that all other containers are ready.
-    OnceReady,
 }
 
 /// One container per step, in order.
@@ -108,16 +98,11 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
         .filter(|result| result.value.is_none())
         .map(|result| result.name.clone())
         .collect();
-    let (wait_files, wait_file_content) = match (index.checked_sub(1), input.first) {
-        (Some(before), _) => (vec![paths::post_file(before)], false),
-        (None, First::OnceReady) => (vec![paths::READY_FILE.to_owned()], true),
-        (None, First::AtOnce) => (Vec::new(), false),
-    };
     // Where there is no init container, each step makes its own links and its own script.
     let by_itself = input.form == Delivery::ImageVolume;
     Ok(StepFlags {
-        wait_files,
-        wait_file_content,
+        wait_files: index.checked_sub(1).map(paths::post_file).into_iter().collect(),
+        wait_file_content: false,
         post_file: paths::post_file(index),
         termination_path: paths::TERMINATION_FILE.to_owned(),
         step_metadata_dir: paths::metadata_dir(index),
@@ -130,10 +115,26 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
         on_error,
         timeout: step.timeout,
         step_results: step.results.iter().map(|result| result.name.clone()).collect(),
+        when: step.when.iter().map(when).collect(),
         results: (!declared.is_empty()).then_some(results),
         log_level: input.log_level,
         script: script.filter(|_| by_itself).cloned(),
         entrypoint,
         args,
     })
+}
+
+fn when(expression: &WhenExpression) -> When {
+    let WhenExpression {
+        input,
+        operator,
+        values,
+        cel,
+    } = expression.clone();
+    When {
+        input,
+        operator,
+        values,
+        cel,
+    }
 }

@@ -1,7 +1,5 @@
 //! Whole Pods as snapshots, one named rule each.
 
-mod sidecars;
-
 use serde_json::{Value, json};
 use tektite_api::TaskRun;
 
@@ -22,15 +20,12 @@ fn settings(form: Delivery) -> DeliverySettings<'static> {
 
 /// Defaults, substitutes and builds, as the controller does.
 fn built(run: Value, form: Delivery) -> Result<Pod, BuildError> {
-    built_under(run, form, &Config::default(), Surroundings::default())
-}
-
-fn built_under(run: Value, form: Delivery, config: &Config, around: Surroundings) -> Result<Pod, BuildError> {
+    let config = Config::default();
     let mut run: TaskRun = serde_json::from_value(run).unwrap();
     run.metadata.name.get_or_insert("tr".to_owned());
     run.metadata.namespace = Some("ns".to_owned());
     run.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
-    crate::defaults::task_run(&mut run, config);
+    crate::defaults::task_run(&mut run, &config);
     let mut spec = run.spec.task_spec.clone().unwrap();
     workspaces::propagate(&mut spec, &run);
     let params = crate::params::table(&spec, &run);
@@ -55,11 +50,10 @@ fn built_under(run: Value, form: Delivery, config: &Config, around: Surroundings
         spec: &spec,
         bound: &bound,
         variables: &binding_variables(&params),
-        config,
+        config: &config,
         delivery: settings(form),
         revision: "abc1234",
         attempt: 0,
-        around,
     })
 }
 
@@ -253,12 +247,33 @@ fn what_cannot_be_built_says_why() {
             "multiple volumes with same name \"v\"",
         ),
         (
-            json!({"steps": [{"image": "i", "name": "a", "command": ["c"], "results": [{"name": "r"}]},
-                {"image": "i", "command": ["c", "$(steps.a.results.r)"]}]}),
-            "steps[1] with a step's result in \"$(steps.a.results.r)\" is not supported",
+            json!({"steps": [{"image": "i", "command": ["c"]}], "sidecars": [{}]}),
+            "sidecars is not supported",
         ),
     ] {
         let error = built(json!({"spec": {"taskSpec": spec}}), Delivery::ImageVolume).unwrap_err();
         assert!(error.to_string().starts_with(text), "{error}");
     }
+}
+
+#[test]
+fn what_the_step_decides_by_itself_is_in_its_command_line() {
+    let pod = built(
+        json!({"spec": {"params": [{"name": "p", "value": "it's"}], "taskSpec": {"steps": [
+            {"name": "a", "image": "i", "command": ["c"], "results": [{"name": "r"}]},
+            {"image": "i", "command": ["c"], "args": ["$(steps.a.results.r)", "$(params.p)"], "when": [
+                {"input": "$(steps.a.results.r)", "operator": "in", "values": ["$(params.p)"]},
+                {"cel": "'$(steps.a.results.r)' != ''"}]}]}}}),
+        Delivery::ImageVolume,
+    )
+    .unwrap();
+    let args = pod.spec.unwrap().containers[1].args.clone().unwrap().join("\n");
+    let when = r#"--when_expressions
+[{"input":"$(steps.a.results.r)","operator":"in","values":["it's"]},{"cel":"'$(steps.a.results.r)' != ''"}]
+"#;
+    assert!(args.contains(when), "{args}");
+    assert!(
+        args.ends_with("-entrypoint\nc\n--\n$(steps.a.results.r)\nit's"),
+        "{args}"
+    );
 }

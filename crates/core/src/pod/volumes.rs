@@ -19,7 +19,7 @@ const RESULTS: &str = "tekton-internal-results";
 const ARTIFACTS: &str = "tekton-internal-artifacts";
 const DOWNWARD: &str = "tekton-internal-downward";
 
-pub(super) fn run_volume(index: usize) -> String {
+fn run_volume(index: usize) -> String {
     format!("tekton-internal-run-{index}")
 }
 
@@ -153,14 +153,9 @@ pub(super) fn mounts(
     mounts
 }
 
-/// Where a step works.
+/// Where a step works, as the container runtime takes it: relative ones lie below `/workspace`.
 pub(super) fn working_dir(step: &Step) -> Option<String> {
-    absolute(&step.working_dir)
-}
-
-/// A working directory as the container runtime takes it: relative ones lie below `/workspace`.
-pub(super) fn absolute(directory: &str) -> Option<String> {
-    match directory {
+    match step.working_dir.as_str() {
         "" => None,
         absolute if absolute.starts_with('/') => Some(absolute.to_owned()),
         relative => Some(clean(&format!("{}/{relative}", paths::WORKSPACE_DIR))),

@@ -10,7 +10,6 @@ pub mod text;
 pub mod unknown;
 pub mod warnings;
 
-mod cel;
 mod lookup;
 mod metadata;
 mod params;

@@ -1,8 +1,9 @@
 //! When expressions (api.md 3.5, T27 to T32).
 
 use tektite_api::task::WhenExpression;
+use tektite_protocol::cel;
 
-use super::{Rules, cel, text};
+use super::{Rules, text};
 use crate::field_error::FieldError;
 
 pub(super) fn check(rules: &mut Rules<'_>, when: &[WhenExpression], step: &str) {

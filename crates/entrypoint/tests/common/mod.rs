@@ -53,6 +53,8 @@ impl Pod {
         for path in ["tekton/results", "tekton/downward", "tekton/links", "tekton/run"] {
             fs::create_dir_all(pod.path(path)).unwrap();
         }
+        // One volume under both names, as in a Pod.
+        std::os::unix::fs::symlink("links", pod.path("tekton/steps")).unwrap();
         pod
     }
 
