@@ -20,6 +20,7 @@ pub async fn apply(context: &Context, run: &TaskRun, effect: &Effect) -> Result<
         Effect::CreatePod(pod) => create_pod(context, run, pod).await,
         Effect::DeletePod { name, uid } => delete_pod(context, run, name, uid).await,
         Effect::AnnotatePod { name, key, value } => annotate_pod(context, run, name, key, value).await,
+        Effect::EndPod { name } => end_pod(context, run, name).await,
     };
     match &result {
         Ok(()) => tracing::info!(effect = describe(effect), "done"),
@@ -40,6 +41,7 @@ const fn describe(effect: &Effect) -> &'static str {
         Effect::CreatePod(_) => "create Pod",
         Effect::DeletePod { .. } => "delete Pod",
         Effect::AnnotatePod { .. } => "annotate Pod",
+        Effect::EndPod { .. } => "end Pod",
     }
 }
 
@@ -103,6 +105,13 @@ async fn annotate_pod(
         .annotate_pod(run.namespace(), name, key, value)
         .await
     {
+        Err(error) if !error.is_not_found() => Err(refusal(&error)),
+        _ => Ok(()),
+    }
+}
+
+async fn end_pod(context: &Context, run: &TaskRun, name: &str) -> Result<(), Refusal> {
+    match context.cluster.end_pod(run.namespace(), name).await {
         Err(error) if !error.is_not_found() => Err(refusal(&error)),
         _ => Ok(()),
     }

@@ -15,7 +15,7 @@ use kube::{
 };
 use serde_json::json;
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
-use tektite_core::{account, pod_view::PodView};
+use tektite_core::{account, pod_view::PodView, sidecars::Kubernetes};
 
 use crate::{decode::prune, error::Error, metrics::Metrics, nodes::NodeView};
 
@@ -151,6 +151,30 @@ impl Cluster {
             .call("patch", "Pod", pods.patch(name, &patch_params(), &patch))
             .await;
         answer.map(|_pod| ())
+    }
+
+    /// Has the kubelet stop what still runs in a Pod, without removing it: its time is over.
+    ///
+    /// # Errors
+    /// Also that there is none.
+    pub async fn end_pod(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let pods: Api<PodView> = Api::namespaced(self.client(), namespace);
+        let patch = Patch::Merge(json!({ "spec": { "activeDeadlineSeconds": 1 } }));
+        let answer = self
+            .call("patch", "Pod", pods.patch(name, &patch_params(), &patch))
+            .await;
+        answer.map(|_pod| ())
+    }
+
+    /// What the API server's version means for sidecars.
+    ///
+    /// # Errors
+    /// It is not known.
+    pub async fn kubernetes(&self) -> Result<Kubernetes, Error> {
+        let version = self
+            .call("get", "Version", self.client.apiserver_version())
+            .await?;
+        Ok(Kubernetes::from_version(&version.major, &version.minor))
     }
 
     /// Creates a claim.

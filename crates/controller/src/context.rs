@@ -10,6 +10,7 @@ use tektite_core::{
     delivery::{Delivery, DeliveryMode},
     lifecycle::{DeliverySettings, Fallback},
     pod_view::PodView,
+    sidecars::Kubernetes,
 };
 use tokio::sync::mpsc;
 
@@ -71,6 +72,8 @@ pub struct Context {
     pub config: ArcSwap<Config>,
     /// How the entrypoint reaches new Pods.
     pub delivery: ArcSwap<Delivery>,
+    /// What the API server's version means for sidecars.
+    pub kubernetes: ArcSwap<Kubernetes>,
     /// TaskRuns that want a look.
     pub queue: Queue,
     /// Status changes that wait a moment.
@@ -100,6 +103,7 @@ impl Context {
             config: ArcSwap::default(),
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
+            kubernetes: ArcSwap::default(),
             queue: Queue::default(),
             pace: Pace::default(),
             events,

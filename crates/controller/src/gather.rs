@@ -9,6 +9,7 @@ use tektite_core::{
     config::Config,
     lifecycle::{self, DeliverySettings, Fetched, Gathered, Wanted},
     pod_view::PodView,
+    sidecars::Surroundings,
 };
 
 use crate::{cache::Key, context::Context, error::Error};
@@ -23,6 +24,7 @@ pub struct Found<'a> {
     actions: BTreeMap<String, StepAction>,
     config: Arc<Config>,
     delivery: DeliverySettings<'a>,
+    around: Surroundings,
     revision: &'a str,
     now: Timestamp,
 }
@@ -37,6 +39,7 @@ impl Found<'_> {
             actions: &self.actions,
             config: &self.config,
             delivery: self.delivery,
+            around: self.around,
             revision: self.revision,
             now: self.now,
         }
@@ -74,6 +77,10 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         actions,
         config: context.config.load_full(),
         delivery: context.delivery_settings(),
+        around: Surroundings {
+            kubernetes: **context.kubernetes.load(),
+            foreign: 0,
+        },
         revision: context.settings.revision,
         now: Timestamp::now(),
     })

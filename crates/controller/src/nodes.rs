@@ -1,4 +1,4 @@
-//! What the Nodes can, asked once a minute.
+//! What the Nodes and the API server can, asked once a minute.
 
 use std::{sync::Arc, time::Duration};
 
@@ -75,21 +75,29 @@ impl From<NodeView> for NodeRuntime {
     }
 }
 
-/// Keeps the form of delivery for new Pods up to date, until `stop`.
+/// Keeps up to date what new Pods depend on, until `stop`.
 pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
-    if context.settings.delivery_mode != DeliveryMode::Auto {
-        // The answer would change nothing, and needs a permission.
-        context.readiness.open(Gate::Nodes);
-        return;
-    }
     loop {
-        ask(&context).await;
+        ask_version(&context).await;
+        // Where the form is fixed the answer would change nothing, and needs a permission.
+        if context.settings.delivery_mode == DeliveryMode::Auto {
+            ask(&context).await;
+        }
         // Also after a failure: the form that always works is in force then.
         context.readiness.open(Gate::Nodes);
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// An answer that does not come leaves what was known before: nobody takes a cluster back to a version
+/// without native sidecars.
+async fn ask_version(context: &Context) {
+    match context.cluster.kubernetes().await {
+        Ok(kubernetes) => context.kubernetes.store(Arc::new(kubernetes)),
+        Err(error) => tracing::warn!(%error, "the API server's version is unknown"),
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use tektite_api::{GoDuration, PodTemplate, WorkspaceBinding};
 
+use crate::sidecars::{self, Form, Injected, Readiness};
+
 /// Everything from the ConfigMaps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -102,6 +104,8 @@ pub struct FeatureFlags {
     pub concise_resolver_syntax: bool,
     /// `results-from` is `sidecar-logs`: results may be larger than a termination message.
     pub results_from_logs: bool,
+    /// How sidecars run, and who waits for them.
+    pub sidecars: sidecars::Settings,
 }
 
 /// A setting that cannot be read.
@@ -356,8 +360,9 @@ impl FeatureFlags {
             get("running-in-environment-with-injected-sidecars").filter(|value| *value != "auto")
         {
             let allowed = "write true, false or auto";
-            boolean(value)
+            let always = boolean(value)
                 .ok_or_else(|| bad("running-in-environment-with-injected-sidecars", value, allowed))?;
+            flags.sidecars.injected = if always { Injected::Always } else { Injected::Never };
         }
         for key in SWITCHES {
             let Some(value) = get(key) else { continue };
@@ -367,6 +372,8 @@ impl FeatureFlags {
                 "enable-cel-in-whenexpression" => flags.cel = value,
                 "enable-artifacts" => flags.artifacts = value,
                 "enable-concise-resolver-syntax" => flags.concise_resolver_syntax = value,
+                "enable-kubernetes-sidecar" if !value => flags.sidecars.form = Form::Classic,
+                "await-sidecar-readiness" if !value => flags.sidecars.readiness = Readiness::Ignored,
                 _ => {}
             }
         }

@@ -35,6 +35,7 @@ pub mod quantity;
 pub mod reason;
 pub mod resolve;
 pub mod resources;
+pub mod sidecars;
 pub mod step_action;
 pub mod substitute;
 pub mod validate;

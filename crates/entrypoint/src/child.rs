@@ -21,7 +21,7 @@ use crate::{
     outcome::Ending,
     program,
     sys::{self, Ended},
-    wait::{TICK, is_cancelled},
+    wait::TICK,
 };
 
 /// The most that a command gets between SIGTERM and SIGKILL.
@@ -32,14 +32,13 @@ const LEAST_GRACE: Duration = Duration::from_secs(1);
 const UNKILLABLE: Duration = Duration::from_secs(5);
 
 /// The command and its limits.
-#[derive(Debug)]
 pub(crate) struct Command<'a> {
     pub(crate) name: &'a str,
     pub(crate) args: &'a [String],
     /// None is no limit.
     pub(crate) timeout: Option<Duration>,
-    /// Not empty once the TaskRun is cancelled.
-    pub(crate) cancel: &'a Path,
+    /// Why it shall not run any longer, once that is so. Asked about once a second.
+    pub(crate) stop_when: &'a dyn Fn() -> Option<&'static str>,
     pub(crate) signals: &'a Signals,
     pub(crate) log: Log,
 }
@@ -75,22 +74,14 @@ impl Command<'_> {
     }
 
     fn start(&self, path: Option<OsString>) -> Result<Pid, String> {
-        let found = program::find(self.name, path).map_err(|error| error.to_string())?;
-        let text = |text: &OsStr| {
-            CString::new(text.as_bytes())
-                .map_err(|_| format!("an argument of {} has a NUL byte in it: remove it", self.name))
-        };
-        let file = text(found.as_os_str())?;
-        let words = std::iter::once(self.name).chain(self.args.iter().map(String::as_str));
-        let argv = words
-            .map(|word| text(OsStr::new(word)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let (file, argv) = program_and_words(self.name, self.args, path)?;
+        let found = Path::new(OsStr::from_bytes(file.as_bytes()));
         sys::spawn(&file, &argv, self.signals.inherited)
-            .map_err(|error| diagnose::why_not_started(&found, &error))
+            .map_err(|error| diagnose::why_not_started(found, &error))
     }
 
-    /// The one loop that waits for children, signals, time and the cancel file. The latter is looked
-    /// at every second: the kubelet takes about as long to write it.
+    /// The one loop that waits for children, signals, time and the reason to stop. The latter is looked
+    /// for every second: the kubelet takes about as long to write the cancel file.
     fn follow(&self, child: Pid, began: Instant) -> Ending {
         let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut ended: Option<Ended> = None;
@@ -112,13 +103,8 @@ impl Command<'_> {
                 wake_at = wake_at.min(stop.give_up_at.unwrap_or(stop.kill_at));
             } else if let Some(ended) = ended {
                 return Ending::Ended(ended);
-            } else if is_cancelled(self.cancel) {
-                stop = Some(self.stop(
-                    child,
-                    Ending::Cancelled,
-                    GRACE,
-                    "the TaskRun was cancelled or is out of time",
-                ));
+            } else if let Some(why) = (self.stop_when)() {
+                stop = Some(self.stop(child, Ending::Cancelled, GRACE, why));
                 continue;
             } else if let Some(deadline) = deadline {
                 if now >= deadline {
@@ -210,4 +196,21 @@ impl Command<'_> {
             _ => self.log.debug(format_args!("stopped after {after}")),
         }
     }
+}
+
+/// The file to execute for `name` and its argument vector, or a sentence that says why there is none.
+pub(crate) fn program_and_words(
+    name: &str,
+    args: &[String],
+    path: Option<OsString>,
+) -> Result<(CString, Vec<CString>), String> {
+    let found = program::find(name, path).map_err(|error| error.to_string())?;
+    let text = |text: &OsStr| {
+        CString::new(text.as_bytes())
+            .map_err(|_| format!("an argument of {name} has a NUL byte in it: remove it"))
+    };
+    let file = text(found.as_os_str())?;
+    let words = std::iter::once(name).chain(args.iter().map(String::as_str));
+    let words: Result<Vec<_>, _> = words.map(|word| text(OsStr::new(word))).collect();
+    Ok((file, words?))
 }

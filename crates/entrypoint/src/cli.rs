@@ -6,9 +6,10 @@ use std::{ffi::OsString, path::Path};
 use tektite_protocol::{
     flags::{INIT, InitFlags, LogLevel, StepFlags},
     paths::FAILED_SUFFIX,
+    sidecar::{SIDECAR, SidecarFlags},
 };
 
-use crate::{events::Signals, files, init, layout::Layout, log::Log, step};
+use crate::{events::Signals, files, init, layout::Layout, log::Log, sidecar, step};
 
 /// In front of everything else, with a directory: where the fixed places are. For tests only, so
 /// that they need no `/tekton`; the controller never writes it.
@@ -44,6 +45,9 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> u8 {
     if words.first().is_some_and(|word| word == INIT) {
         return prepare(words, &layout);
     }
+    if words.first().is_some_and(|word| word == SIDECAR) {
+        return beside(words, &signals);
+    }
     match StepFlags::parse(words.iter().cloned()) {
         Ok(flags) => {
             let log = Log::new(flags.log_level.unwrap_or_default());
@@ -68,6 +72,13 @@ fn prepare(words: Vec<String>, layout: &Layout) -> u8 {
             log.error(format_args!("the Pod could not be prepared: {error}"));
             1
         }
+    }
+}
+
+fn beside(words: Vec<String>, signals: &Signals) -> u8 {
+    match SidecarFlags::parse(words.into_iter().skip(1)) {
+        Ok(flags) => sidecar::run(&flags, signals, Log::new(flags.log_level.unwrap_or_default())),
+        Err(error) => refuse(&[], EXIT_USAGE, &error.to_string()),
     }
 }
 

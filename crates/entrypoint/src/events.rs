@@ -4,7 +4,7 @@
 //! Signals are blocked and read from a descriptor, since PID 1 is never ended by a signal that it
 //! does not ask for.
 
-use std::{os::fd::AsFd as _, path::Path, time::Duration};
+use std::{cell::Cell, os::fd::AsFd as _, path::Path, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -24,6 +24,8 @@ pub(crate) struct Signals {
     arriving: SignalFd,
     /// The mask that the process was started with, for the command.
     pub(crate) inherited: SigSet,
+    /// Whether one has arrived that ends a program.
+    asked_to_end: Cell<bool>,
 }
 
 impl Signals {
@@ -34,13 +36,26 @@ impl Signals {
         all.remove(Signal::SIGPIPE);
         let inherited = all.thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         let arriving = SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Self { arriving, inherited })
+        Ok(Self {
+            arriving,
+            inherited,
+            asked_to_end: Cell::new(false),
+        })
     }
 
     /// The number of the next signal that has arrived.
     pub(crate) fn next(&self) -> Option<i32> {
         let arrived = self.arriving.read_signal().ok()??;
-        i32::try_from(arrived.ssi_signo).ok()
+        let number = i32::try_from(arrived.ssi_signo).ok()?;
+        if ends_a_program(number) {
+            self.asked_to_end.set(true);
+        }
+        Some(number)
+    }
+
+    /// Whether somebody has sent a signal that ends programs.
+    pub(crate) fn asked_to_end(&self) -> bool {
+        self.asked_to_end.get()
     }
 
     /// Sleeps until a signal arrives, `wake` happens, or `longest` is over. It may wake for nothing.

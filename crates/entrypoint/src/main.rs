@@ -26,6 +26,7 @@ mod outcome;
 mod program;
 mod references;
 mod results;
+mod sidecar;
 mod step;
 mod sys;
 mod wait;

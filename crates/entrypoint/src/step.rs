@@ -28,7 +28,7 @@ use crate::{
     outcome::{Ending, Verdict},
     references::References,
     results, sys,
-    wait::{Turn, Waiting},
+    wait::{Turn, Waiting, is_cancelled},
 };
 
 /// A step with what it was told.
@@ -141,7 +141,7 @@ impl Step<'_> {
             name,
             args,
             timeout: timeout.map(tektite_protocol::GoDuration::to_std),
-            cancel,
+            stop_when: &|| is_cancelled(cancel).then_some("the TaskRun was cancelled or is out of time"),
             signals,
             log: self.log,
         };

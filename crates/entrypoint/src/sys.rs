@@ -92,6 +92,17 @@ pub(crate) fn spawn(path: &CString, argv: &[CString], mask: SigSet) -> io::Resul
         .map_err(io::Error::other)
 }
 
+/// Becomes `path`, with the signal mask `mask` and the container's own stdin; returns only where that fails.
+pub(crate) fn become_program(path: &CString, argv: &[CString], mask: SigSet) -> Errno {
+    // SAFETY: no handler of ours runs; the disposition is only set back to what programs expect.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    if let Err(errno) = mask.thread_swap_mask(SigmaskHow::SIG_SETMASK) {
+        return errno;
+    }
+    let Err(errno) = execv(path, argv);
+    errno
+}
+
 /// Sends signal `number` to every process of `group`; 0 only asks whether there is one.
 pub(crate) fn signal_group(group: Pid, number: i32) -> Result<(), Errno> {
     // SAFETY: takes two integers and touches no memory of this process.

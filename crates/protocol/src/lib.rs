@@ -9,6 +9,7 @@
 pub mod cel;
 pub mod flags;
 pub mod paths;
+pub mod sidecar;
 pub mod termination;
 
 mod content;

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, TaskSpec, labels, task_run::RequestedStatus};
 
 use super::{
-    DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, prepare,
+    DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, beside,
+    prepare,
 };
 use crate::{
     condition,
@@ -83,7 +84,11 @@ pub fn plan(gathered: &Gathered<'_>) -> Plan {
         status: gathered.run.status.clone().unwrap_or_default(),
         ..Plan::default()
     };
-    if plan.status.is_done() || gathered.run.metadata.deletion_timestamp.is_some() {
+    if gathered.run.metadata.deletion_timestamp.is_some() {
+        return plan;
+    }
+    if plan.status.is_done() {
+        beside::after_the_end(gathered, &mut plan);
         return plan;
     }
     decide(gathered, &mut plan);
@@ -140,7 +145,7 @@ fn decide(gathered: &Gathered<'_>, plan: &mut Plan) {
     }
 }
 
-fn own_pod<'a>(gathered: &Gathered<'a>) -> Option<&'a PodView> {
+pub(super) fn own_pod<'a>(gathered: &Gathered<'a>) -> Option<&'a PodView> {
     gathered
         .pod
         .filter(|pod| pod.is_controlled_by(gathered.run.uid()))
@@ -194,6 +199,7 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
             delivery,
             revision: gathered.revision,
             attempt: attempt(run),
+            around: gathered.around,
         })
     });
     let pod = match built {
@@ -260,7 +266,7 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
     }
     let timeout = run.spec.timeout.unwrap_or(gathered.config.defaults.timeout);
     let Some(started) = observe::first_step_started(spec, pod).filter(|_| !timeout.is_zero()) else {
-        return;
+        return beside::release_first_step(pod, plan);
     };
     let left = timeout
         .to_std()
@@ -272,6 +278,7 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
         stop(run, pod, plan, now);
     } else {
         plan.requeue = Some(plan.requeue.map_or(left, |again| again.min(left)));
+        beside::release_first_step(pod, plan);
     }
 }
 
@@ -396,6 +403,7 @@ fn conclude(gathered: &Gathered<'_>, plan: &mut Plan) {
     if failed && run.spec.status != RequestedStatus::Cancelled && made < run.spec.retries {
         // An attempt that never had a Pod cost nothing, and many of them would cost much.
         let pause = u64::from(plan.status.pod_name.is_empty());
+        beside::end_attempt(gathered, plan);
         retry(&mut plan.status, now);
         plan.requeue = Some(Duration::from_secs(pause));
     }
@@ -464,7 +472,11 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
     }
     let again = |plan: &mut Plan, seconds| plan.requeue = Some(Duration::from_secs(seconds));
     match (effect, refusal) {
-        (Effect::DeletePod { .. } | Effect::AnnotatePod { .. }, _) => {
+        (Effect::EndPod { .. }, refusal) if !matches!(refusal, Refusal::Transient(_)) => {
+            // The run has gone as it has gone; its Pod's own deadline will end the rest.
+            return beside::not_stopped(run, refusal);
+        }
+        (Effect::DeletePod { .. } | Effect::AnnotatePod { .. } | Effect::EndPod { .. }, _) => {
             plan = Plan {
                 status: run.status.clone().unwrap_or_default(),
                 ..Plan::default()

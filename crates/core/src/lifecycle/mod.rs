@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 
-use crate::{config::Config, delivery::Delivery, pod_view::PodView};
+use crate::{config::Config, delivery::Delivery, pod_view::PodView, sidecars::Surroundings};
 
+mod beside;
 mod decide;
 mod prepare;
 
@@ -53,6 +54,8 @@ pub struct Gathered<'a> {
     pub config: &'a Config,
     /// How the entrypoint shall reach the steps of a new Pod.
     pub delivery: DeliverySettings<'a>,
+    /// What the cluster does to a new Pod.
+    pub around: Surroundings,
     /// What this build calls itself in the release annotation.
     pub revision: &'a str,
     /// Now.
@@ -120,6 +123,12 @@ pub enum Effect {
         key: &'static str,
         /// Its value.
         value: &'static str,
+    },
+    /// Has the kubelet stop what still runs in a Pod, which stays with its logs; that it is gone is no
+    /// error.
+    EndPod {
+        /// Its name.
+        name: String,
     },
 }
 

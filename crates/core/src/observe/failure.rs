@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
 use tektite_protocol::termination::{key, reason};
 
-use super::steps::StepView;
+use super::{sidecars::is_beside, steps::StepView};
 use crate::{pod_view::PodView, reason::Reason};
 
 fn ended(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
@@ -35,7 +35,9 @@ pub(super) fn explain(pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String)
     if pod.status.reason.as_deref() == Some("Evicted") {
         return (Reason::PodEvicted, pod_message);
     }
-    let init = pod.init_containers();
+    // Where a step has run, the init containers have done what they should; a native sidecar's end
+    // comes after the steps and says nothing about them.
+    let init: &[ContainerStatus] = if pod.has_run() { &[] } else { pod.init_containers() };
     for (hit, reason) in [
         (
             is_out_of_memory as fn(&ContainerStatus) -> bool,
@@ -43,7 +45,10 @@ pub(super) fn explain(pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String)
         ),
         (exited_badly, Reason::InitContainerFailed),
     ] {
-        if let Some(container) = init.iter().find(|container| hit(container)) {
+        if let Some(container) = init
+            .iter()
+            .find(|container| !is_beside(container) && hit(container))
+        {
             let sentence = exit_sentence(container)
                 .map(|sentence| format!("init container failed, {sentence}"))
                 .unwrap_or_default();
@@ -61,6 +66,23 @@ pub(super) fn explain(pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String)
     }
     if let Some(step) = steps.iter().find(|step| step.failed()) {
         return (Reason::StepFailed, or_else(step_sentence(step), pod_message));
+    }
+    // No step says why: a sidecar may.
+    let beside = || {
+        let all = pod.containers().iter().chain(pod.init_containers());
+        all.filter(|container| is_beside(container))
+    };
+    for (hit, reason) in [
+        (
+            is_out_of_memory as fn(&ContainerStatus) -> bool,
+            Reason::SidecarOom,
+        ),
+        (exited_badly, Reason::SidecarFailed),
+    ] {
+        if let Some(container) = beside().find(|container| hit(container)) {
+            let sentence = exit_sentence(container).unwrap_or_default();
+            return (reason, or_else(sentence, pod_message));
+        }
     }
     (
         Reason::Failed,

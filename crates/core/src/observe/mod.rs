@@ -4,6 +4,7 @@ mod delivery;
 mod failure;
 mod pending;
 mod results;
+mod sidecars;
 mod steps;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use tektite_api::{ConditionStatus, TaskRunStatus, TaskSpec};
 
 pub use delivery::cannot_run_entrypoint;
 pub use pending::GRACE;
+pub use sidecars::{Left, awaits_readiness, is_ready, left_running, states as sidecar_states};
 pub use steps::{StepView, first_step_started};
 
 use crate::{
@@ -84,11 +86,15 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
     }
 }
 
-/// Reads the steps alone into the status.
+/// Reads the steps and sidecars alone into the status.
 pub fn steps_of<'a>(spec: &'a TaskSpec, pod: &'a PodView, status: &mut TaskRunStatus) -> Vec<StepView<'a>> {
     let steps = steps::read(spec, pod);
     if !steps.is_empty() {
         status.steps = steps::states(&steps, status);
+    }
+    let sidecars = sidecars::states(pod);
+    if !sidecars.is_empty() {
+        status.sidecars = sidecars;
     }
     steps
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus};
 use tektite_api::TaskRunStatus;
 
-use super::Subject;
+use super::{Subject, sidecars::steps_have_begun};
 use crate::{pod_view::PodView, reason::Reason};
 
 /// How long something that may heal by itself is waited for.
@@ -76,7 +76,10 @@ fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWaiting> {
 
 /// Judges the Pod.
 pub(super) fn judge(subject: Subject<'_>, pod: &PodView, status: &TaskRunStatus) -> Verdict {
+    let begun = steps_have_begun(pod);
     let containers = pod.init_containers().iter().chain(pod.containers());
+    // A sidecar that cannot be started again does not end steps that run.
+    let containers = containers.filter(|container| !begun || container.name.starts_with("step-"));
     let troubled = containers.filter_map(|container| {
         let waiting = waiting(container)?;
         Some((container, waiting, trouble(waiting)?))

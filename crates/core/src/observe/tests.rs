@@ -422,3 +422,55 @@ fn an_entrypoint_that_cannot_run() {
         None
     );
 }
+
+#[test]
+fn a_sidecars_end_is_not_the_runs() {
+    let killed = |reason: &str| ended("sidecar-s", 143, reason, "");
+    let with = |phase: &str, build: Value, init: Value| {
+        let mut pod = pod(phase, build, ended("step-unnamed-1", 0, "Completed", STARTED));
+        pod["status"]["initContainerStatuses"] = json!([init]);
+        pod
+    };
+    let good = || ended("step-build", 0, "Completed", STARTED);
+    let bad = || ended("step-build", 3, "Error", STARTED);
+    for (pod, expected) in [
+        (with("Running", good(), killed("Error")), ("True", "Succeeded")),
+        (with("Failed", good(), killed("OOMKilled")), ("True", "Succeeded")),
+        (
+            with("Failed", bad(), killed("OOMKilled")),
+            ("False", "StepFailed"),
+        ),
+        (
+            with(
+                "Running",
+                good(),
+                container("sidecar-s", json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+            ),
+            ("True", "Succeeded"),
+        ),
+    ] {
+        let (outcome, status) = look(pod);
+        let (condition, reason, _) = condition(&status);
+        assert_eq!((condition, reason), expected);
+        assert_eq!(outcome, Outcome::Over);
+        assert_eq!(status["sidecars"][0]["name"], "s");
+    }
+}
+
+#[test]
+fn a_sidecar_that_cannot_be_made_ends_only_what_has_not_begun() {
+    for (ready, outcome) in [("READY", Outcome::Ongoing(None)), ("", Outcome::OverAndStuck)] {
+        let mut pod = pod(
+            "Running",
+            container("step-build", json!({"running": {}})),
+            container("step-unnamed-1", json!({"running": {}})),
+        );
+        pod["metadata"]["annotations"] = json!({"tekton.dev/ready": ready});
+        let stuck = json!({"waiting": {"reason": "CreateContainerError", "message": "no"}});
+        pod["status"]["containerStatuses"]
+            .as_array_mut()
+            .unwrap()
+            .push(container("sidecar-s", stuck));
+        assert_eq!(look(pod).0, outcome);
+    }
+}

@@ -16,28 +16,35 @@ use crate::{lifecycle::DeliverySettings, names};
 /// The user of our own images; also of the init container where the Pod would make it root.
 const OUR_USER: i64 = 65_532;
 
-/// The scripts of a Pod, one place per step.
+/// The scripts of a Pod, one place per step and per sidecar.
 pub(super) struct Scripts {
     steps: Vec<Option<Script>>,
+    sidecars: Vec<Option<Script>>,
 }
 
 impl Scripts {
     /// Takes them out of the spec, with shebang and file name.
     pub(super) fn collect(spec: &TaskSpec, run: &TaskRun, attempt: usize) -> Result<Self, BuildError> {
-        let mut steps = Vec::with_capacity(spec.steps.len());
         let mut sizes = Vec::new();
-        for (index, step) in spec.steps.iter().enumerate() {
-            if step.script.is_empty() {
-                steps.push(None);
-                continue;
+        let mut place = |text: &str, field: &str, file: &str, index: usize| -> Result<_, BuildError> {
+            if text.is_empty() {
+                return Ok(None);
             }
-            let path = format!("steps[{index}]");
-            let text = with_shebang(&step.script, &path)?;
-            sizes.push((path, step.script.len()));
+            let path = format!("{field}[{index}]");
+            let whole = with_shebang(text, &path)?;
+            sizes.push((path, text.len()));
             let suffix = names::script_suffix(run.uid(), attempt, index);
-            let file = format!("{}/script-{index}-{suffix}", paths::SCRIPTS_DIR);
-            steps.push(Some(Script::new(file, &text)));
-        }
+            let file = format!("{}/{file}-{index}-{suffix}", paths::SCRIPTS_DIR);
+            Ok(Some(Script::new(file, &whole)))
+        };
+        let each = spec.steps.iter().enumerate();
+        let steps = each
+            .map(|(index, step)| place(&step.script, "steps", "script", index))
+            .collect::<Result<Vec<_>, _>>()?;
+        let each = spec.sidecars.iter().enumerate();
+        let sidecars = each
+            .map(|(index, sidecar)| place(&sidecar.script, "sidecars", "sidecar-script", index))
+            .collect::<Result<Vec<_>, _>>()?;
         let bytes: usize = sizes.iter().map(|(_, size)| size).sum();
         if bytes > MAX_SCRIPT_BYTES {
             let sizes = sizes
@@ -50,7 +57,7 @@ impl Scripts {
                 limit: MAX_SCRIPT_BYTES,
             });
         }
-        Ok(Self { steps })
+        Ok(Self { steps, sidecars })
     }
 
     /// The script of step `index`.
@@ -58,9 +65,19 @@ impl Scripts {
         self.steps.get(index)?.as_ref()
     }
 
+    /// The script of sidecar `index`.
+    pub(super) fn of_sidecar(&self, index: usize) -> Option<&Script> {
+        self.sidecars.get(index)?.as_ref()
+    }
+
+    /// All of them.
+    fn all(&self) -> impl Iterator<Item = &Script> {
+        self.steps.iter().chain(&self.sidecars).flatten()
+    }
+
     /// Whether there is any.
     pub(super) fn any(&self) -> bool {
-        self.steps.iter().any(Option::is_some)
+        self.all().next().is_some()
     }
 }
 
@@ -95,7 +112,7 @@ pub(super) fn init_container(
             .enumerate()
             .map(|(index, step)| names::step_base(step, index))
             .collect(),
-        scripts: scripts.steps.iter().flatten().cloned().collect(),
+        scripts: scripts.all().cloned().collect(),
     };
     let mount = |name: &str, path: &str| VolumeMount {
         name: name.to_owned(),

@@ -5,6 +5,7 @@
 
 mod delivery;
 mod merge;
+mod sidecars;
 mod steps;
 mod volumes;
 
@@ -17,9 +18,18 @@ use k8s_openapi::{
 use tektite_api::{GoDuration, PodTemplate, TaskRun, TaskSpec, labels};
 use tektite_protocol::{flags::LogLevel, termination};
 
+use self::steps::First;
 use crate::{
-    config::Config, convert, delivery::Delivery, lifecycle::DeliverySettings, names, resources,
-    resources::ResourceError, substitute::Variables, workspaces, workspaces::Bound,
+    config::Config,
+    convert,
+    delivery::Delivery,
+    lifecycle::DeliverySettings,
+    names, resources,
+    resources::ResourceError,
+    sidecars::{Form, Surroundings},
+    substitute::Variables,
+    workspaces,
+    workspaces::Bound,
 };
 
 /// What a Pod is made from.
@@ -41,6 +51,8 @@ pub struct Input<'a> {
     pub revision: &'a str,
     /// How many attempts came before.
     pub attempt: usize,
+    /// What the cluster does to the Pod.
+    pub around: Surroundings,
 }
 
 /// Why no Pod can be made. No further try helps.
@@ -141,6 +153,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         }
     }
     resources::apply(&mut spec.steps, input.run)?;
+    sidecars::override_resources(&mut spec.sidecars, input.run);
 
     let mut template = input.run.spec.pod_template.clone().unwrap_or_default();
     crate::substitute::pod_template(&mut template, input.variables);
@@ -155,8 +168,17 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         .chain(template_volumes)
         .collect();
     let init = usize::from(input.delivery.form == Delivery::InitContainer);
+    let settings = input.config.flags.sidecars;
+    let form = settings.form_on(input.around.kubernetes);
+    let first = if settings.first_step_waits(spec.sidecars.len(), input.around) {
+        First::OnceReady
+    } else {
+        First::AtOnce
+    };
+    let all = spec.steps.len() + spec.sidecars.len() + init + input.around.foreign;
     let step_input = steps::Input {
-        message_limit: termination::limit(spec.steps.len() + spec.sidecars.len() + init),
+        message_limit: termination::limit(all),
+        first,
         spec: &spec,
         scripts: &scripts,
         form: input.delivery.form,
@@ -164,21 +186,32 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         volumes: &own_volumes,
         log_level: log_level(input.run)?,
     };
-    let containers = steps::containers(&step_input)?;
+    let mut containers = steps::containers(&step_input)?;
+    let sidecars = sidecars::containers(&sidecars::Input {
+        spec: &spec,
+        scripts: &scripts,
+        delivery: input.delivery.form,
+        form,
+        log_level: step_input.log_level,
+    });
     let volumes = volumes::all(&spec, &scripts, input.delivery, own_volumes)?;
-    let init_containers = match input.delivery.form {
-        Delivery::ImageVolume => None,
-        Delivery::InitContainer => Some(vec![delivery::init_container(
+    let mut init_containers = match input.delivery.form {
+        Delivery::ImageVolume => Vec::new(),
+        Delivery::InitContainer => vec![delivery::init_container(
             &spec,
             &scripts,
             input.delivery,
             &template.pod,
-        )]),
+        )],
     };
+    match form {
+        Form::Native => init_containers.extend(sidecars),
+        Form::Classic => containers.extend(sidecars),
+    }
     let service_account = service_account(input.run, &template, input.config);
     let pod = PodSpec {
         containers,
-        init_containers,
+        init_containers: Some(init_containers).filter(|containers| !containers.is_empty()),
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
         active_deadline_seconds: Some(deadline(input.run.spec.timeout.unwrap_or_default())),
@@ -186,7 +219,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         ..template.pod
     };
     Ok(Pod {
-        metadata: metadata(input),
+        metadata: metadata(input, first),
         spec: Some(pod),
         status: None,
     })
@@ -195,9 +228,6 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
 /// What this version cannot do is refused, never ignored.
 fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> {
     let not_supported = |path: String| Err(BuildError::NotSupported { path });
-    if !spec.sidecars.is_empty() {
-        return not_supported("sidecars".to_owned());
-    }
     if run
         .spec
         .debug
@@ -263,7 +293,7 @@ fn deadline(timeout: GoDuration) -> i64 {
     i64::try_from(seconds).unwrap_or(NO_LIMIT).clamp(1, NO_LIMIT)
 }
 
-fn metadata(input: &Input<'_>) -> ObjectMeta {
+fn metadata(input: &Input<'_>, first: First) -> ObjectMeta {
     let run = input.run;
     let mut own_labels = run.metadata.labels.clone().unwrap_or_default();
     own_labels.insert(labels::TASK_RUN.to_owned(), run.name().to_owned());
@@ -277,7 +307,11 @@ fn metadata(input: &Input<'_>) -> ObjectMeta {
         key != labels::MANAGED_BY && key != labels::LAST_APPLIED && !convert::is_carrier(key)
     });
     annotations.insert(labels::RELEASE.to_owned(), input.revision.to_owned());
-    annotations.insert(labels::READY.to_owned(), labels::READY_VALUE.to_owned());
+    // The run's own would tell the first step what is not so yet.
+    annotations.remove(labels::READY);
+    if first == First::AtOnce {
+        annotations.insert(labels::READY.to_owned(), labels::READY_VALUE.to_owned());
+    }
     annotations.insert(
         labels::DELIVERY.to_owned(),
         input.delivery.form.as_str().to_owned(),

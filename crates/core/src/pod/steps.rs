@@ -25,8 +25,19 @@ pub(super) struct Input<'a> {
     pub(super) volumes: &'a [Volume],
     /// How much the kubelet keeps of each step's message.
     pub(super) message_limit: usize,
+    /// Whether the first step waits for the Pod's other containers.
+    pub(super) first: First,
     /// How much the entrypoint says.
     pub(super) log_level: Option<LogLevel>,
+}
+
+/// When the first step begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// With its container.
+    AtOnce,
+    /// When the controller says that all other containers are ready.
+    OnceReady,
 }
 
 /// One container per step, in order.
@@ -98,11 +109,16 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
         .filter(|result| result.value.is_none())
         .map(|result| result.name.clone())
         .collect();
+    let (wait_files, wait_file_content) = match (index.checked_sub(1), input.first) {
+        (Some(before), _) => (vec![paths::post_file(before)], false),
+        (None, First::OnceReady) => (vec![paths::READY_FILE.to_owned()], true),
+        (None, First::AtOnce) => (Vec::new(), false),
+    };
     // Where there is no init container, each step makes its own links and its own script.
     let by_itself = input.form == Delivery::ImageVolume;
     Ok(StepFlags {
-        wait_files: index.checked_sub(1).map(paths::post_file).into_iter().collect(),
-        wait_file_content: false,
+        wait_files,
+        wait_file_content,
         post_file: paths::post_file(index),
         termination_path: paths::TERMINATION_FILE.to_owned(),
         step_metadata_dir: paths::metadata_dir(index),

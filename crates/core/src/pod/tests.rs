@@ -1,5 +1,7 @@
 //! Whole Pods as snapshots, one named rule each.
 
+mod sidecars;
+
 use serde_json::{Value, json};
 use tektite_api::TaskRun;
 
@@ -20,12 +22,15 @@ fn settings(form: Delivery) -> DeliverySettings<'static> {
 
 /// Defaults, substitutes and builds, as the controller does.
 fn built(run: Value, form: Delivery) -> Result<Pod, BuildError> {
-    let config = Config::default();
+    built_under(run, form, &Config::default(), Surroundings::default())
+}
+
+fn built_under(run: Value, form: Delivery, config: &Config, around: Surroundings) -> Result<Pod, BuildError> {
     let mut run: TaskRun = serde_json::from_value(run).unwrap();
     run.metadata.name.get_or_insert("tr".to_owned());
     run.metadata.namespace = Some("ns".to_owned());
     run.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
-    crate::defaults::task_run(&mut run, &config);
+    crate::defaults::task_run(&mut run, config);
     let mut spec = run.spec.task_spec.clone().unwrap();
     workspaces::propagate(&mut spec, &run);
     let params = crate::params::table(&spec, &run);
@@ -50,10 +55,11 @@ fn built(run: Value, form: Delivery) -> Result<Pod, BuildError> {
         spec: &spec,
         bound: &bound,
         variables: &binding_variables(&params),
-        config: &config,
+        config,
         delivery: settings(form),
         revision: "abc1234",
         attempt: 0,
+        around,
     })
 }
 
@@ -245,10 +251,6 @@ fn what_cannot_be_built_says_why() {
             json!({"steps": [{"image": "i", "command": ["c"]}], "volumes":
                 [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}]}),
             "multiple volumes with same name \"v\"",
-        ),
-        (
-            json!({"steps": [{"image": "i", "command": ["c"]}], "sidecars": [{}]}),
-            "sidecars is not supported",
         ),
     ] {
         let error = built(json!({"spec": {"taskSpec": spec}}), Delivery::ImageVolume).unwrap_err();

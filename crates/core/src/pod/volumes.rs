@@ -19,7 +19,7 @@ const RESULTS: &str = "tekton-internal-results";
 const ARTIFACTS: &str = "tekton-internal-artifacts";
 const DOWNWARD: &str = "tekton-internal-downward";
 
-fn run_volume(index: usize) -> String {
+pub(super) fn run_volume(index: usize) -> String {
     format!("tekton-internal-run-{index}")
 }
 
@@ -153,9 +153,14 @@ pub(super) fn mounts(
     mounts
 }
 
-/// Where a step works, as the container runtime takes it: relative ones lie below `/workspace`.
+/// Where a step works.
 pub(super) fn working_dir(step: &Step) -> Option<String> {
-    match step.working_dir.as_str() {
+    absolute(&step.working_dir)
+}
+
+/// A working directory as the container runtime takes it: relative ones lie below `/workspace`.
+pub(super) fn absolute(directory: &str) -> Option<String> {
+    match directory {
         "" => None,
         absolute if absolute.starts_with('/') => Some(absolute.to_owned()),
         relative => Some(clean(&format!("{}/{relative}", paths::WORKSPACE_DIR))),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::Config, lifecycle::Fetched};
+use crate::{config::Config, lifecycle::Fetched, sidecars::Surroundings};
 
 const NOW: i64 = 1_800_000_000;
 const UID: &str = "11111111-2222-3333-4444-555555555555";
@@ -38,7 +38,7 @@ fn with(more: Value) -> Value {
 
 fn pod(phase: &str, state: Value) -> PodView {
     serde_json::from_value(json!({
-        "metadata": {"name": "tr-pod", "uid": "pod-uid", "annotations": {"tektite.dev/delivery": "image-volume"},
+        "metadata": {"name": "tr-pod", "uid": "pod-uid", "annotations": {"tektite.dev/delivery": "image-volume", "tekton.dev/ready": "READY"},
             "ownerReferences": [{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "name": "tr", "uid": UID, "controller": true}]},
         "status": {"phase": phase, "containerStatuses": [
             {"name": "step-a", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state}]},
@@ -61,6 +61,7 @@ fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) 
             image: "entrypoint:1",
             pull_policy: "IfNotPresent",
         },
+        around: Surroundings::default(),
         revision: "abc1234",
         now: at(0),
     }
