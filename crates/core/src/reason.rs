@@ -59,10 +59,12 @@ pub enum Reason {
     InvalidParamValue,
     /// A workspace's claim could not be made.
     CouldntCreateWorkspacePvc,
+    /// Results have more text than a run may hand back.
+    TaskRunResultLargerThanAllowedLimit,
 }
 
 impl Reason {
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::Started,
         Self::Pending,
         Self::Running,
@@ -91,6 +93,7 @@ impl Reason {
         Self::TaskRunResolutionFailed,
         Self::InvalidParamValue,
         Self::CouldntCreateWorkspacePvc,
+        Self::TaskRunResultLargerThanAllowedLimit,
     ];
 
     /// The reason that `word` stands for on the wire.
@@ -129,6 +132,7 @@ impl Reason {
             Self::TaskRunResolutionFailed => "TaskRunResolutionFailed",
             Self::InvalidParamValue => "InvalidParamValue",
             Self::CouldntCreateWorkspacePvc => "CouldntCreateWorkspacePVC",
+            Self::TaskRunResultLargerThanAllowedLimit => "TaskRunResultLargerThanAllowedLimit",
         }
     }
 }

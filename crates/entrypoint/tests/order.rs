@@ -68,7 +68,7 @@ fn a_step_that_fails_by_its_results_releases_nobody() {
     let later = pod.start(&pod.after(1, &["true"]));
     let done = pod.run(&StepFlags {
         results: Some(vec!["r".into()]),
-        ..pod.sh("head -c 5000 /dev/zero | tr '\\0' x > tekton/results/r")
+        ..pod.sh("head -c 5000 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' > tekton/results/r")
     });
     assert_eq!((done.exit, done.released()), (1, false));
     assert_eq!(later.wait().reason(), Some("Skipped"));

@@ -75,18 +75,41 @@ fn too_large_fails_the_step_and_says_so() {
             results: Some(names(&["small", "large"])),
             on_error: Some(on_error),
             ..pod.sh(&format!(
-                "echo 1 > tekton/results/small; head -c 5000 /dev/zero | tr '\\0' x > tekton/results/large; exit {code}"
+                "echo 1 > tekton/results/small; head -c 5000 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > tekton/results/large; exit {code}"
             ))
         });
         assert_eq!((done.exit, done.released()), (exit, false), "{}", done.log);
         assert_eq!(done.exit_code_file(), None);
         let text = "Termination message is above max allowed size 4096, caused by large task result.";
         assert!(done.log.contains(text), "{}", done.log);
-        assert!(done.log.contains("\"large\" with 5000 bytes"), "{}", done.log);
+        assert!(done.log.contains("\"large\" with 10000 bytes"), "{}", done.log);
         assert!(done.internal(key::MESSAGE).unwrap().contains(text));
         assert!(done.internal(key::STARTED_AT).is_some());
         assert_eq!(done.internal(key::EXIT_CODE), None);
         assert_eq!(done.value(Kind::TaskResult, "large"), None);
+    }
+}
+
+#[test]
+fn a_large_result_is_compressed_and_exact() {
+    for limit in [None, Some(1117)] {
+        let pod = Pod::new();
+        let done = pod.run(&StepFlags {
+            results: Some(names(&["large"])),
+            message_limit: limit,
+            ..pod.sh(
+                "yes 'ä<&>' | head -c 65536 > tekton/results/large; printf '\\n\\n' >> tekton/results/large",
+            )
+        });
+        assert_eq!((done.exit, done.released()), (0, true), "{}", done.log);
+        let value = done.value(Kind::TaskResult, "large").unwrap();
+        assert_eq!(value, pod.read("tekton/results/large"));
+        assert_eq!(value.len(), 65_538);
+        let message = pod.read("termination-0");
+        assert!(
+            message.starts_with("tknz:") && message.len() <= limit.unwrap_or(4096),
+            "{message:.40}"
+        );
     }
 }
 

@@ -14,6 +14,7 @@ pub mod termination;
 
 mod content;
 mod go_duration;
+mod packed;
 mod when;
 
 pub use content::Content;

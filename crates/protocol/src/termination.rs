@@ -1,9 +1,13 @@
 //! The termination message: how a step tells the controller its results, its real start, its exit
 //! code under `onError: continue`, and why it ended (runtime.md section 3.9).
 //!
-//! A JSON array of `{"key", "value", "type"}`, at most [`MAX_BYTES`] long.
+//! A JSON array of `{"key", "value", "type"}`, at most [`MAX_BYTES`] long; what is longer is
+//! compressed.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::packed;
+pub use crate::packed::{Packed, UnpackError};
 
 /// The most that the kubelet keeps of one container's message.
 pub const MAX_BYTES: usize = 4096;
@@ -161,13 +165,16 @@ pub enum MessageError {
     /// Longer than the kubelet keeps; the step fails instead of losing results in silence.
     #[error(
         "Termination message is above max allowed size {limit}, caused by large task result. \
-         It has {bytes} bytes; the largest entry is \"{largest}\" with {largest_bytes} bytes"
+         It has {bytes} bytes, {packed}; the largest entry is \"{largest}\" with {largest_bytes} bytes: \
+         put large data in a workspace"
     )]
     TooLarge {
         /// What would have been kept.
         limit: usize,
         /// The whole message's length.
         bytes: usize,
+        /// And when compressed.
+        packed: Packed,
         /// The key of the entry with the longest value.
         largest: String,
         /// That value's length.
@@ -181,12 +188,21 @@ pub enum MessageError {
         /// The beginning of the text.
         head: String,
     },
+    /// Compressed, and broken.
+    #[error("parsing message: {error}, msg: {head}")]
+    Broken {
+        /// How.
+        error: UnpackError,
+        /// The beginning of the text.
+        head: String,
+    },
 }
 
-/// Writes entries as the file's text, of which `limit` bytes are kept.
+/// Writes entries as the file's text, of which `limit` bytes are kept: plain where that fits, so that
+/// it can be read with the eye, else compressed.
 ///
 /// # Errors
-/// [`MessageError::TooLarge`] when the text would be longer.
+/// [`MessageError::TooLarge`] when the text would be longer all the same.
 pub fn encode(entries: &[Entry], limit: usize) -> Result<String, MessageError> {
     let text = serde_json::to_string(entries).map_err(|error| MessageError::Malformed {
         error,
@@ -195,10 +211,15 @@ pub fn encode(entries: &[Entry], limit: usize) -> Result<String, MessageError> {
     if text.len() <= limit {
         return Ok(text);
     }
+    let packed = match packed::pack(&text, limit) {
+        Ok(packed) => return Ok(packed),
+        Err(packed) => packed,
+    };
     let largest = entries.iter().max_by_key(|entry| entry.value.len());
     Err(MessageError::TooLarge {
         limit,
         bytes: text.len(),
+        packed,
         largest: largest.map(|entry| entry.key.clone()).unwrap_or_default(),
         largest_bytes: largest.map_or(0, |entry| entry.value.len()),
     })
@@ -211,8 +232,22 @@ pub fn encode(entries: &[Entry], limit: usize) -> Result<String, MessageError> {
 /// identity.
 ///
 /// # Errors
-/// [`MessageError::Malformed`] when the text is no JSON array of entries.
+/// [`MessageError::Malformed`] when the text is no JSON array of entries, [`MessageError::Broken`]
+/// when it cannot be decompressed.
 pub fn decode(text: &str) -> Result<Vec<Entry>, MessageError> {
+    let head = || text.chars().take(256).collect();
+    match packed::unpack(text) {
+        Some(Ok(text)) => decode_plain(&text),
+        Some(Err(error)) => Err(MessageError::Broken { error, head: head() }),
+        None => decode_plain(text),
+    }
+}
+
+/// [`decode`], for what is not compressed.
+///
+/// # Errors
+/// [`MessageError::Malformed`] when the text is no JSON array of entries.
+pub fn decode_plain(text: &str) -> Result<Vec<Entry>, MessageError> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
@@ -271,18 +306,48 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_culprit() {
-        let large = [
-            Entry::new(Kind::TaskResult, "log", "x".repeat(5000)),
-            Entry::internal("a", "b"),
+    fn what_does_not_fit_is_compressed() {
+        let entries = [
+            Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z"),
+            Entry::new(Kind::TaskResult, "log", "ä\r\n\u{2028}\0 ".repeat(5_000)),
         ];
-        let error = encode(&large, limit(3)).unwrap_err().to_string();
-        assert!(
-            error.starts_with(
+        let text = encode(&entries, limit(11)).unwrap();
+        assert!(text.len() <= limit(11) && text.starts_with("tknz:"), "{text:.40}");
+        assert_eq!(decode(&text).unwrap(), entries);
+    }
+
+    #[test]
+    fn errors_name_the_culprit() {
+        let large = |value: String| {
+            [
+                Entry::new(Kind::TaskResult, "log", value),
+                Entry::internal("a", "b"),
+            ]
+        };
+        // Too long even for the best compression: every number is there once.
+        let numbers: Vec<String> = (0..3000u64)
+            .map(|number| format!("{:x}.", number.pow(3) * 7919))
+            .collect();
+        for (value, part) in [
+            (numbers.concat(), " when compressed; the largest"),
+            (
+                "x".repeat(140_000),
+                ", more than the 131072 that may be compressed; the largest",
+            ),
+        ] {
+            let bytes = value.len();
+            let error = encode(&large(value), limit(3)).unwrap_err().to_string();
+            assert!(error.starts_with(
                 "Termination message is above max allowed size 4096, caused by large task result."
-            )
+            ));
+            assert!(error.contains(part), "{error}");
+            assert!(error.contains(&format!("\"log\" with {bytes} bytes")), "{error}");
+        }
+        let error = decode("tknz:?").unwrap_err().to_string();
+        assert!(
+            error.ends_with("not base64 without padding, msg: tknz:?"),
+            "{error}"
         );
-        assert!(error.contains("\"log\" with 5000 bytes"), "{error}");
         let error = decode("[{\"key\":").unwrap_err().to_string();
         assert!(error.contains("msg: [{\"key\":"), "{error}");
     }

@@ -142,8 +142,23 @@ fn complete(subject: Subject<'_>, pod: &PodView, steps: &[StepView<'_>], status:
     for (state, step) in status.steps.iter_mut().zip(steps) {
         state.results = results::step_results(step);
     }
+    if let Some((step, why)) = steps
+        .iter()
+        .find_map(|step| Some((step, step.unreadable.as_ref()?)))
+        .filter(|_| !step_failed)
+    {
+        let message = format!(
+            "the results of step \"{}\" cannot be read from its termination message: {why}",
+            step.container.name
+        );
+        condition::failed(status, Reason::TaskRunValidationFailed, message, subject.now);
+    }
     if let Err(mismatch) = results::check_types(subject.spec, &mut status.results) {
         condition::user_error(status, Reason::TaskRunValidationFailed, mismatch, subject.now);
+    }
+    if let Err(too_much) = results::check_size(status) {
+        let reason = Reason::TaskRunResultLargerThanAllowedLimit;
+        condition::user_error(status, reason, too_much, subject.now);
     }
 }
 

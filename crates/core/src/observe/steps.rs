@@ -6,7 +6,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use tektite_api::{Step, TaskRunStatus, TaskSpec, status::StepState};
-use tektite_protocol::termination::{self, Entry, Kind, key};
+use tektite_protocol::termination::{self, Entry, Kind, MessageError, key};
 
 use crate::{names, pod_view::PodView};
 
@@ -18,8 +18,8 @@ pub struct StepView<'a> {
     pub(super) container: &'a ContainerStatus,
     /// Its termination message; empty when there is none or it cannot be read.
     pub(super) entries: Vec<Entry>,
-    /// Whether there is a message that cannot be read.
-    unreadable: bool,
+    /// Why its message cannot be read, if that is so.
+    pub(super) unreadable: Option<MessageError>,
 }
 
 impl StepView<'_> {
@@ -68,12 +68,14 @@ pub(super) fn read<'a>(spec: &'a TaskSpec, pod: &'a PodView) -> Vec<StepView<'a>
             .and_then(|state| state.terminated.as_ref())
             .and_then(|end| end.message.as_deref())
             .unwrap_or_default();
-        let decoded = termination::decode(message);
-        let unreadable = decoded.is_err();
+        let (entries, unreadable) = match termination::decode(message) {
+            Ok(entries) => (entries, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
         Some(StepView {
             step,
             container,
-            entries: decoded.unwrap_or_default(),
+            entries,
             unreadable,
         })
     });
@@ -125,7 +127,8 @@ pub(super) fn states(steps: &[StepView<'_>], before: &TaskRunStatus) -> Vec<Step
 }
 
 /// The container's end as the step tells it: its real start and exit code, and a message with
-/// nothing but results.
+/// nothing but results. A long one stays compressed: every step tells all results of the Task, and
+/// what they are stands in the run's results once more.
 fn told(view: &StepView<'_>, mut end: ContainerStateTerminated) -> ContainerStateTerminated {
     if let Some(started) = view
         .internal(key::STARTED_AT)
@@ -136,16 +139,13 @@ fn told(view: &StepView<'_>, mut end: ContainerStateTerminated) -> ContainerStat
     if let Some(code) = view.internal(key::EXIT_CODE).and_then(|text| text.parse().ok()) {
         end.exit_code = code;
     }
-    if !view.unreadable {
-        let rest: Vec<&Entry> = view
-            .entries
-            .iter()
-            .filter(|entry| entry.kind != Kind::Internal)
-            .collect();
+    if view.unreadable.is_none() {
+        let results = view.entries.iter().filter(|entry| entry.kind != Kind::Internal);
+        let rest: Vec<Entry> = results.cloned().collect();
         end.message = if rest.is_empty() {
             None
         } else {
-            serde_json::to_string(&rest).ok()
+            termination::encode(&rest, termination::MAX_BYTES).ok()
         };
     }
     end

@@ -1,6 +1,7 @@
 //! Pods in every condition, and what their runs say (api.md E.6, runtime.md 5.10 to 5.12).
 
 use serde_json::{Value, json};
+use tektite_protocol::termination::{self, Entry, Kind};
 
 use super::*;
 
@@ -387,6 +388,46 @@ fn results_of_another_type_fail_the_run() {
     ));
     let message = "[User error] missing keys for these results which are required in TaskResult's properties map[map:[k]]";
     assert_eq!(condition(&status).2, message);
+}
+
+#[test]
+fn compressed_messages() {
+    let value = "0123456789\n".repeat(6000);
+    let entries = [Entry::new(Kind::StepResult, "sr", &value)];
+    let message = termination::encode(&entries, termination::MAX_BYTES).unwrap();
+    let (_, status) = look(pod(
+        "Succeeded",
+        ended("step-build", 0, "Completed", &message),
+        ended("step-unnamed-1", 0, "Completed", STARTED),
+    ));
+    assert_eq!(condition(&status).1, "Succeeded");
+    assert_eq!(
+        status["results"],
+        json!([{"name": "lifted", "type": "string", "value": value}])
+    );
+    assert_eq!(status["steps"][0]["terminated"]["message"], message);
+}
+
+#[test]
+fn messages_that_were_cut() {
+    for (message, part) in [
+        ("[{\"key\":\"text\",\"val", "EOF while parsing"),
+        ("tknz:i46NHhY", "cannot be decompressed"),
+    ] {
+        let (_, status) = look(pod(
+            "Succeeded",
+            ended("step-build", 0, "Completed", message),
+            ended("step-unnamed-1", 0, "Completed", STARTED),
+        ));
+        let (state, reason, text) = condition(&status);
+        assert_eq!((state, reason), ("False", "TaskRunValidationFailed"), "{text}");
+        assert!(
+            text.starts_with("the results of step \"step-build\" cannot be read"),
+            "{text}"
+        );
+        assert!(text.contains(part), "{text}");
+        assert_eq!(status["steps"][0]["terminated"]["message"], message);
+    }
 }
 
 #[test]
