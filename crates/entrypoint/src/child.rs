@@ -21,6 +21,7 @@ use crate::{
     outcome::Ending,
     program,
     sys::{self, Ended},
+    tee::{Outputs, Tee},
     wait::TICK,
 };
 
@@ -53,18 +54,31 @@ struct Stop {
 impl Command<'_> {
     /// Runs it to its end. `path` is the container's PATH; `unused` is closed once the command runs.
     pub(crate) fn run(&self, path: Option<OsString>, unused: Vec<Wake>) -> Ending {
+        self.run_with(path, unused, Tee::none())
+    }
+
+    /// The same, with its output in files as well. What they lack fails a command that ended well.
+    pub(crate) fn run_with(
+        &self,
+        path: Option<OsString>,
+        unused: Vec<Wake>,
+        (mut tee, outputs): (Tee, Outputs),
+    ) -> Ending {
         // As PID 1 orphans come to us anyway; with a shared process namespace they would not.
         if getpid().as_raw() != 1 {
             let _ = prctl::set_child_subreaper(true);
         }
         let began = Instant::now();
-        match self.start(path) {
+        match self.start(path, outputs) {
             Ok(pid) => {
                 self.log.debug(format_args!("process {pid} started"));
                 drop(unused);
-                let ending = self.follow(pid, began);
+                let ending = self.follow(pid, began, &mut tee);
                 self.say(&ending, began.elapsed());
-                ending
+                match tee.problem() {
+                    Some(sentence) => self.incomplete(ending, sentence),
+                    None => ending,
+                }
             }
             Err(sentence) => {
                 self.log.error(format_args!("{sentence}"));
@@ -73,23 +87,34 @@ impl Command<'_> {
         }
     }
 
-    fn start(&self, path: Option<OsString>) -> Result<Pid, String> {
+    fn incomplete(&self, ending: Ending, sentence: String) -> Ending {
+        self.log.error(format_args!("{sentence}"));
+        match ending {
+            Ending::Ended(Ended::Code(0)) => Ending::Broken(sentence),
+            // Its own error says more.
+            ending => ending,
+        }
+    }
+
+    fn start(&self, path: Option<OsString>, outputs: Outputs) -> Result<Pid, String> {
         let (file, argv) = program_and_words(self.name, self.args, path)?;
         let found = Path::new(OsStr::from_bytes(file.as_bytes()));
-        sys::spawn(&file, &argv, self.signals.inherited)
+        sys::spawn(&file, &argv, self.signals.inherited, outputs)
             .map_err(|error| diagnose::why_not_started(found, &error))
     }
 
     /// The one loop that waits for children, signals, time and the reason to stop. The latter is looked
     /// for every second: the kubelet takes about as long to write the cancel file.
-    fn follow(&self, child: Pid, began: Instant) -> Ending {
+    fn follow(&self, child: Pid, began: Instant, tee: &mut Tee) -> Ending {
         let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut ended: Option<Ended> = None;
         let mut stop: Option<Stop> = None;
         loop {
+            tee.pass();
             while let Some((pid, how)) = sys::reap() {
                 if pid == child {
                     ended = Some(how);
+                    tee.finish();
                 } else {
                     self.log.debug(format_args!("orphan {pid} ended: {how:?}"));
                 }
@@ -97,12 +122,16 @@ impl Command<'_> {
             let now = Instant::now();
             let mut wake_at = now + TICK;
             if let Some(stop) = &mut stop {
-                if self.has_stopped(child, ended.is_some(), stop, now) {
+                if self.has_stopped(child, ended.is_some(), stop, now)
+                    && (tee.is_done() || now >= stop.kill_at + UNKILLABLE)
+                {
                     return stop.ending.clone();
                 }
                 wake_at = wake_at.min(stop.give_up_at.unwrap_or(stop.kill_at));
             } else if let Some(ended) = ended {
-                return Ending::Ended(ended);
+                if tee.is_done() {
+                    return Ending::Ended(ended);
+                }
             } else if let Some(why) = (self.stop_when)() {
                 stop = Some(self.stop(child, Ending::Cancelled, GRACE, why));
                 continue;
@@ -117,7 +146,7 @@ impl Command<'_> {
                 wake_at = wake_at.min(deadline);
             }
             self.signals
-                .sleep(&Wake::Nothing, wake_at.saturating_duration_since(now));
+                .sleep_on(tee.sources(), wake_at.saturating_duration_since(now));
             while let Some(number) = self.signals.next() {
                 if number != SIGCHLD {
                     self.forward(child, number);

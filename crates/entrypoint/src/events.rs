@@ -60,8 +60,14 @@ impl Signals {
 
     /// Sleeps until a signal arrives, `wake` happens, or `longest` is over. It may wake for nothing.
     pub(crate) fn sleep(&self, wake: &Wake, longest: Duration) {
+        self.sleep_on(wake.source(), longest);
+        wake.drain();
+    }
+
+    /// The same, for whatever may wake.
+    pub(crate) fn sleep_on<'a>(&'a self, others: impl IntoIterator<Item = PollFd<'a>>, longest: Duration) {
         let mut sources = vec![PollFd::new(self.arriving.as_fd(), PollFlags::POLLIN)];
-        sources.extend(wake.source());
+        sources.extend(others);
         // Rounded up, so that a rest below a millisecond is no busy loop.
         let millis = u16::try_from(longest.as_millis().saturating_add(1)).unwrap_or(u16::MAX);
         let slept = poll(&mut sources, PollTimeout::from(millis));
@@ -69,7 +75,6 @@ impl Signals {
             // Not known to happen; a short sleep keeps it from becoming a busy loop.
             std::thread::sleep(longest.min(Duration::from_millis(100)));
         }
-        wake.drain();
     }
 }
 

@@ -29,4 +29,5 @@ mod results;
 mod sidecar;
 mod step;
 mod sys;
+mod tee;
 mod wait;

@@ -28,6 +28,7 @@ use crate::{
     outcome::{Ending, Verdict},
     references::References,
     results, sys,
+    tee::Tee,
     wait::{Turn, Waiting, is_cancelled},
 };
 
@@ -137,6 +138,10 @@ impl Step<'_> {
         };
         self.say_what_runs(name, args, waiting_since);
         let timeout = self.flags.timeout.filter(|timeout| !timeout.is_zero());
+        let outputs = match Tee::open(&self.flags.stdout_path, &self.flags.stderr_path) {
+            Ok(outputs) => outputs,
+            Err(error) => return self.broken(error.to_string()),
+        };
         let command = Command {
             name,
             args,
@@ -145,7 +150,7 @@ impl Step<'_> {
             signals,
             log: self.log,
         };
-        command.run(std::env::var_os("PATH"), used)
+        command.run_with(std::env::var_os("PATH"), used, outputs)
     }
 
     /// What earlier steps left takes its place: in the environment, in `when`, and in the command,

@@ -21,7 +21,7 @@ use nix::{
     unistd::{Pid, execv},
 };
 
-use crate::cli;
+use crate::{cli, tee::Outputs};
 
 /// Where the C library starts this program. It does what of the standard library's own start-up is
 /// needed: SIGPIPE ignored (a child gets it back) and descriptors 0 to 2 in use.
@@ -73,9 +73,10 @@ pub(crate) enum Ended {
 ///
 /// Not by the standard library's own `exec`: that is `execvp`, which with some C libraries gives a
 /// file without `#!` line to `/bin/sh` and with others does not.
-pub(crate) fn spawn(path: &CString, argv: &[CString], mask: SigSet) -> io::Result<Pid> {
+pub(crate) fn spawn(path: &CString, argv: &[CString], mask: SigSet, outputs: Outputs) -> io::Result<Pid> {
     let mut command = Command::new(path.to_string_lossy().as_ref());
     command.process_group(0).stdin(Stdio::null());
+    command.stdout(outputs.stdout).stderr(outputs.stderr);
     let (path, argv) = (path.clone(), argv.to_vec());
     let start = move || {
         // The standard library resets SIGPIPE, but lets the child inherit a mask that is not empty.

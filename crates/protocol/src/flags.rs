@@ -121,6 +121,10 @@ pub struct StepFlags {
     pub on_error: Option<OnError>,
     /// The longest the command may take; zero is no limit.
     pub timeout: Option<GoDuration>,
+    /// Where the command's stdout goes as well; empty when nowhere.
+    pub stdout_path: String,
+    /// Where the command's stderr goes as well; empty when nowhere.
+    pub stderr_path: String,
     /// The step's own results.
     pub step_results: Vec<String>,
     /// What must hold, all of it, for the command to run at all.
@@ -192,6 +196,14 @@ impl StepFlags {
         }
         if let Some(timeout) = self.timeout {
             flag("timeout", &timeout.to_string());
+        }
+        for (name, path) in [
+            ("stdout_path", &self.stdout_path),
+            ("stderr_path", &self.stderr_path),
+        ] {
+            if !path.is_empty() {
+                flag(name, path);
+            }
         }
         if !self.step_results.is_empty() {
             flag("step_results", &self.step_results.join(","));
@@ -291,6 +303,8 @@ impl StepFlags {
                 }
                 self.timeout = Some(timeout);
             }
+            "stdout_path" => self.stdout_path = value()?,
+            "stderr_path" => self.stderr_path = value()?,
             "step_results" => self.step_results = list(&value()?),
             "when_expressions" => {
                 let word = value()?;
@@ -408,6 +422,8 @@ mod tests {
             message_limit: Some(1117),
             on_error: Some(OnError::Continue),
             timeout: Some(GoDuration::from_secs(90)),
+            stdout_path: "/workspace/o".into(),
+            stderr_path: "/workspace/e".into(),
             step_results: vec!["r".into()],
             when: vec![When {
                 cel: "'\"'.size() > 0".into(),
@@ -445,7 +461,7 @@ mod tests {
             flags.to_args().join(" "),
             "-wait_file /tekton/run/0/out -wait_file_content -post_file /tekton/run/1/out -termination_path \
              /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -message_limit 1117 -on_error \
-             continue -timeout 1m30s -step_results r --when_expressions [{\"cel\":\"'\\\"'.size() > 0\"}] -results a,b -log_level debug -entrypoint \
+             continue -timeout 1m30s -stdout_path /workspace/o -stderr_path /workspace/e -step_results r --when_expressions [{\"cel\":\"'\\\"'.size() > 0\"}] -results a,b -log_level debug -entrypoint \
              /tekton/scripts/script-1-abcde -- init -- -x"
         );
     }

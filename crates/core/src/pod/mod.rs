@@ -145,7 +145,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
     if spec.steps.is_empty() {
         return Err(BuildError::NoSteps);
     }
-    refuse_unsupported(&spec, input.run)?;
+    refuse_unsupported(input.run)?;
     workspaces::mount(&mut spec, input.bound);
     if let Some(template) = spec.step_template.take() {
         for step in &mut spec.steps {
@@ -226,7 +226,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
 }
 
 /// What this version cannot do is refused, never ignored.
-fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> {
+fn refuse_unsupported(run: &TaskRun) -> Result<(), BuildError> {
     let not_supported = |path: String| Err(BuildError::NotSupported { path });
     if run
         .spec
@@ -235,16 +235,6 @@ fn refuse_unsupported(spec: &TaskSpec, run: &TaskRun) -> Result<(), BuildError> 
         .is_some_and(|debug| debug.breakpoints.is_some())
     {
         return not_supported("spec.debug.breakpoints".to_owned());
-    }
-    for (index, step) in spec.steps.iter().enumerate() {
-        for (set, field) in [
-            (step.stdout_config.is_some(), "stdoutConfig"),
-            (step.stderr_config.is_some(), "stderrConfig"),
-        ] {
-            if set {
-                return not_supported(format!("steps[{index}].{field}"));
-            }
-        }
     }
     Ok(())
 }

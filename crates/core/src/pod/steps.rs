@@ -1,7 +1,10 @@
 //! Step containers: the step's own container with our entrypoint before its command (runtime.md 1.7).
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, ResourceRequirements, Volume};
-use tektite_api::{Step, TaskSpec, task::WhenExpression};
+use tektite_api::{
+    Step, TaskSpec,
+    task::{StepOutputConfig, WhenExpression},
+};
 use tektite_protocol::{
     When,
     flags::{LogLevel, OnError, StepFlags},
@@ -130,6 +133,8 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
         message_limit: Some(input.message_limit).filter(|limit| *limit < termination::MAX_BYTES),
         on_error,
         timeout: step.timeout,
+        stdout_path: tee(step.stdout_config.as_ref()),
+        stderr_path: tee(step.stderr_config.as_ref()),
         step_results: step.results.iter().map(|result| result.name.clone()).collect(),
         when: step.when.iter().map(when).collect(),
         results: (!declared.is_empty()).then_some(results),
@@ -153,4 +158,8 @@ fn when(expression: &WhenExpression) -> When {
         values,
         cel,
     }
+}
+
+fn tee(config: Option<&StepOutputConfig>) -> String {
+    config.map(|config| config.path.clone()).unwrap_or_default()
 }
