@@ -20,6 +20,8 @@ pub const CANCEL: &str = "tekton.dev/cancel";
 pub const CANCEL_VALUE: &str = "CANCEL";
 /// Annotation that `kubectl apply` keeps; never copied on.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Annotation of a TaskRun: the Pod whose node its own Pod has to run on.
+pub const AFFINITY_ASSISTANT: &str = "pipeline.tekton.dev/affinity-assistant";
 /// Annotation of a TaskRun and its Pod: how the entrypoint reaches the steps. On a TaskRun it holds
 /// the form that its next Pod must take.
 pub const DELIVERY: &str = "tektite.dev/delivery";

@@ -30,6 +30,25 @@ impl PodTemplate {
         "restartPolicy",
         "activeDeadlineSeconds",
     ];
+
+    /// The first of [`Self::RESERVED`] that is set.
+    pub fn reserved(&self) -> Option<&'static str> {
+        self.reserved_fields().next()
+    }
+
+    /// Those of [`Self::RESERVED`] that are set.
+    pub fn reserved_fields(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let pod = &self.pod;
+        let set = [
+            !pod.containers.is_empty(),
+            pod.init_containers.is_some(),
+            pod.ephemeral_containers.is_some(),
+            pod.restart_policy.is_some(),
+            pod.active_deadline_seconds.is_some(),
+        ];
+        let fields = Self::RESERVED.into_iter().zip(set);
+        fields.filter_map(|(field, set)| set.then_some(field))
+    }
 }
 
 impl Serialize for PodTemplate {

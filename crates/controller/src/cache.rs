@@ -90,6 +90,16 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
         state.objects.get(key).cloned()
     }
 
+    /// All objects of a namespace.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let objects = state.objects.iter();
+        objects
+            .filter(|(key, _)| key.namespace == namespace)
+            .map(|(_, object)| Arc::clone(object))
+            .collect()
+    }
+
     /// How many objects are known.
     pub fn len(&self) -> usize {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);

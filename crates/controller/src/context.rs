@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use k8s_openapi::api::core::v1::LimitRange;
 use prometheus_client::registry::Registry;
 use tektite_api::TaskRun;
 use tektite_core::{
@@ -68,6 +69,8 @@ pub struct Context {
     pub runs: Cache<TaskRun>,
     /// Their Pods.
     pub pods: Cache<PodView>,
+    /// LimitRanges, which a new Pod's resources depend on.
+    pub limit_ranges: Cache<LimitRange>,
     /// The operator's settings in force.
     pub config: ArcSwap<Config>,
     /// How the entrypoint reaches new Pods.
@@ -100,6 +103,7 @@ impl Context {
             cluster: Cluster::new(client, metrics.clone(), limit),
             runs: Cache::default(),
             pods: Cache::default(),
+            limit_ranges: Cache::default(),
             config: ArcSwap::default(),
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),

@@ -8,6 +8,7 @@ use tektite_api::{StepAction, TaskRun};
 use tektite_core::{
     config::Config,
     lifecycle::{self, DeliverySettings, Fetched, Gathered, Wanted},
+    limit_range::Limits,
     pod_view::PodView,
     sidecars::Surroundings,
 };
@@ -25,6 +26,7 @@ pub struct Found<'a> {
     config: Arc<Config>,
     delivery: DeliverySettings<'a>,
     around: Surroundings,
+    limits: Limits,
     revision: &'a str,
     now: Timestamp,
 }
@@ -40,6 +42,7 @@ impl Found<'_> {
             config: &self.config,
             delivery: self.delivery,
             around: self.around,
+            limits: &self.limits,
             revision: self.revision,
             now: self.now,
         }
@@ -70,6 +73,10 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
             Err(error) => return Err(error),
         }
     }
+    let limits = match pod {
+        Some(_) => Limits::NONE,
+        None => limits(context, run.namespace()),
+    };
     Ok(Found {
         run,
         pod,
@@ -81,9 +88,15 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
             kubernetes: **context.kubernetes.load(),
             foreign: 0,
         },
+        limits,
         revision: context.settings.revision,
         now: Timestamp::now(),
     })
+}
+
+fn limits(context: &Context, namespace: &str) -> Limits {
+    let ranges = context.limit_ranges.in_namespace(namespace);
+    Limits::of(ranges.iter().map(AsRef::as_ref))
 }
 
 async fn pod(context: &Context, run: &TaskRun) -> Result<Option<Arc<PodView>>, Error> {

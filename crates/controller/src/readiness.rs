@@ -9,6 +9,8 @@ pub enum Gate {
     TaskRuns,
     /// All their Pods are known.
     Pods,
+    /// All LimitRanges are known.
+    LimitRanges,
     /// The ConfigMaps have been read.
     Config,
     /// Nodes have been asked what they can.
@@ -23,6 +25,7 @@ impl Gate {
         match self {
             Self::TaskRuns => "TaskRuns have not been listed",
             Self::Pods => "Pods have not been listed",
+            Self::LimitRanges => "LimitRanges have not been listed",
             Self::Config => "ConfigMaps have not been read",
             Self::Nodes => "Nodes have not been asked",
             Self::Shutdown => "shutting down",
@@ -40,7 +43,16 @@ pub struct Readiness {
 impl Default for Readiness {
     fn default() -> Self {
         Self {
-            shut: Mutex::new([Gate::TaskRuns, Gate::Pods, Gate::Config, Gate::Nodes].into()),
+            shut: Mutex::new(
+                [
+                    Gate::TaskRuns,
+                    Gate::Pods,
+                    Gate::LimitRanges,
+                    Gate::Config,
+                    Gate::Nodes,
+                ]
+                .into(),
+            ),
             changed: tokio::sync::Notify::new(),
         }
     }
@@ -97,7 +109,7 @@ mod tests {
             let readiness = Arc::clone(&readiness);
             async move { readiness.wait().await }
         });
-        for gate in [Gate::Nodes, Gate::TaskRuns, Gate::Pods] {
+        for gate in [Gate::Nodes, Gate::TaskRuns, Gate::Pods, Gate::LimitRanges] {
             readiness.open(gate);
         }
         tokio::task::yield_now().await;

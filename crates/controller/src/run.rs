@@ -48,6 +48,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
         watch::pods(Arc::clone(&context), stop.clone()),
     ));
     parts.spawn(named(
+        "LimitRange watch",
+        watch::limit_ranges(Arc::clone(&context), stop.clone()),
+    ));
+    parts.spawn(named(
         "config watch",
         config_watch::follow(Arc::clone(&context), stop.clone()),
     ));

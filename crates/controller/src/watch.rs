@@ -1,4 +1,4 @@
-//! The streams of TaskRuns and Pods, into the caches and on to the queue.
+//! The streams of TaskRuns, Pods and LimitRanges, into the caches and on to the queue.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -42,6 +42,18 @@ pub async fn task_runs(context: Arc<Context>, stop: CancellationToken) {
         broken: HashMap::new(),
     }
     .until(stop, config, changed)
+    .await;
+}
+
+/// Follows all LimitRanges until `stop`. A change matters only to Pods that are still to be made.
+pub async fn limit_ranges(context: Arc<Context>, stop: CancellationToken) {
+    Follow {
+        context: &context,
+        cache: &context.limit_ranges,
+        gate: Gate::LimitRanges,
+        broken: HashMap::new(),
+    }
+    .until(stop, watcher::Config::default().timeout(WATCH_SECONDS), |_| {})
     .await;
 }
 

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
 use tektite_api::{GoDuration, PodTemplate, WorkspaceBinding};
 
-use crate::sidecars::{self, Form, Injected, Readiness};
+use crate::{
+    container_defaults::ContainerResources,
+    sidecars::{self, Form, Injected, Readiness},
+};
 
 /// Everything from the ConfigMaps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +38,8 @@ pub struct Defaults {
     pub resolver_type: String,
     /// `default-task-run-workspace-binding`: what lies behind a workspace that a run leaves unbound.
     pub workspace_binding: Option<WorkspaceBinding>,
+    /// `default-container-resource-requirements`.
+    pub container_resources: ContainerResources,
 }
 
 impl Default for Defaults {
@@ -48,6 +52,7 @@ impl Default for Defaults {
             forbidden_env: Vec::new(),
             resolver_type: String::new(),
             workspace_binding: None,
+            container_resources: ContainerResources::default(),
         }
     }
 }
@@ -85,6 +90,16 @@ pub enum Coschedule {
     Other,
 }
 
+/// What the user's containers get that say nothing of their rights: `step-security-context`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StepSecurity {
+    /// They are as their author wrote them.
+    #[default]
+    AsWritten,
+    /// What the `restricted` level of Pod security asks for.
+    Restricted,
+}
+
 /// Switches: ConfigMap `feature-flags`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeatureFlags {
@@ -104,6 +119,8 @@ pub struct FeatureFlags {
     pub concise_resolver_syntax: bool,
     /// `results-from` is `sidecar-logs`: results may be larger than a termination message.
     pub results_from_logs: bool,
+    /// `step-security-context`.
+    pub step_security: StepSecurity,
     /// How sidecars run, and who waits for them.
     pub sidecars: sidecars::Settings,
 }
@@ -221,7 +238,12 @@ impl Defaults {
             defaults.forbidden_env.sort();
             defaults.forbidden_env.dedup();
         }
-        defaults.pod_template = yaml("default-pod-template", get("default-pod-template"))?;
+        let template = "default-pod-template";
+        defaults.pod_template = yaml(template, get(template))?;
+        if let Some(reserved) = defaults.pod_template.as_ref().and_then(PodTemplate::reserved) {
+            let allowed = format!("{reserved} is the engine's own, leave it out");
+            return Err(bad(template, get(template).unwrap_or_default(), &allowed));
+        }
         yaml::<PodTemplate>(
             "default-affinity-assistant-pod-template",
             get("default-affinity-assistant-pod-template"),
@@ -229,15 +251,9 @@ impl Defaults {
         let binding = "default-task-run-workspace-binding";
         defaults.workspace_binding = yaml(binding, get(binding))?;
         let resources = "default-container-resource-requirements";
-        let containers: BTreeMap<String, ResourceRequirements> =
-            yaml(resources, get(resources))?.unwrap_or_default();
-        let lists = containers
-            .values()
-            .flat_map(|each| [&each.requests, &each.limits]);
-        for amount in lists.flatten().flat_map(BTreeMap::values) {
-            crate::quantity::Quantity::parse(amount)
+        defaults.container_resources =
+            ContainerResources::new(yaml(resources, get(resources))?.unwrap_or_default())
                 .map_err(|error| bad(resources, get(resources).unwrap_or_default(), &error.to_string()))?;
-        }
         for key in [
             "default-imagepullbackoff-timeout",
             "default-create-container-error-timeout",
@@ -330,6 +346,13 @@ impl FeatureFlags {
                         "write termination-message or sidecar-logs",
                     ));
                 }
+            };
+        }
+        if let Some(value) = get("step-security-context") {
+            flags.step_security = match value {
+                "none" => StepSecurity::AsWritten,
+                "restricted" => StepSecurity::Restricted,
+                _ => return Err(bad("step-security-context", value, "write none or restricted")),
             };
         }
         if let Some(value) = get("max-result-size") {

@@ -123,12 +123,25 @@ fn merge_pod_templates(own: PodTemplate, default: &PodTemplate) -> PodTemplate {
             "hostNetwork" if value == Value::Bool(true) => {
                 merged.insert(field, value);
             }
-            _ => {
-                merged.entry(field).or_insert(value);
-            }
+            _ => match merged.get(&field) {
+                Some(own) if says_something(&field, own) => {}
+                _ => {
+                    merged.insert(field, value);
+                }
+            },
         }
     }
     serde_json::from_value(Value::Object(merged)).unwrap_or(own)
+}
+
+/// An empty text, list or map is no choice; an empty object is one.
+fn says_something(field: &str, value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !entries.is_empty() || !matches!(field, "nodeSelector" | "overhead"),
+        _ => true,
+    }
 }
 
 fn merge_named(merged: &mut Map<String, Value>, field: &str, below: Value) {

@@ -21,11 +21,13 @@
 pub mod account;
 pub mod condition;
 pub mod config;
+pub mod container_defaults;
 pub mod convert;
 pub mod defaults;
 pub mod delivery;
 pub mod field_error;
 pub mod lifecycle;
+pub mod limit_range;
 pub mod names;
 pub mod observe;
 pub mod params;

@@ -170,6 +170,15 @@ impl fmt::Display for Quantity {
     }
 }
 
+/// The steps in which a resource is given: bytes, else thousandths.
+fn unit(resource: &str) -> i128 {
+    if matches!(resource, "memory" | "ephemeral-storage") {
+        NANO
+    } else {
+        MILLI
+    }
+}
+
 impl Quantity {
     /// Reads the API's text.
     ///
@@ -200,14 +209,41 @@ impl Quantity {
         Text(self.to_string())
     }
 
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            nanos: self.nanos.saturating_add(other.nanos),
+            format: other.format,
+        }
+    }
+
+    /// What is left without `other`; may be less than nothing.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            nanos: self.nanos.saturating_sub(other.nanos),
+            format: self.format,
+        }
+    }
+
+    /// The least amount of which this is not more than `ratio` times as much, in units as [`Self::share`].
+    #[must_use]
+    pub fn divided_by(self, ratio: Self, resource: &str) -> Self {
+        let unit = unit(resource);
+        let exact = self.nanos.checked_mul(NANO).filter(|_| ratio.nanos > 0);
+        // An amount beyond all measure is its own ratio.
+        let nanos = exact.map_or(self.nanos, |exact| div_up(exact, ratio.nanos));
+        Self {
+            nanos: div_up(nanos, unit).saturating_mul(unit),
+            format: self.format,
+        }
+    }
+
     /// A share of 1/`n`, in whole units for resources that are counted in bytes, else in thousandths.
     #[must_use]
     pub fn share(self, n: usize, resource: &str) -> Self {
-        let unit = if matches!(resource, "memory" | "ephemeral-storage") {
-            NANO
-        } else {
-            MILLI
-        };
+        let unit = unit(resource);
         let n = i128::try_from(n.max(1)).unwrap_or(1);
         Self {
             nanos: div_up(self.nanos, unit) / n * unit,

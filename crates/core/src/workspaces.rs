@@ -63,6 +63,17 @@ pub fn propagate(spec: &mut TaskSpec, run: &TaskRun) {
     }
 }
 
+/// Binds what the Task needs and the run leaves unbound to what the operator has for that.
+pub fn bind_by_default(run: &mut TaskRun, spec: &TaskSpec, default: &WorkspaceBinding) {
+    let bound: HashSet<String> = run.spec.workspaces.iter().map(|one| one.name.clone()).collect();
+    let declared = spec.workspaces.iter();
+    let open = declared.filter(|declared| !declared.optional && !bound.contains(&declared.name));
+    run.spec.workspaces.extend(open.map(|declared| WorkspaceBinding {
+        name: declared.name.clone(),
+        ..default.clone()
+    }));
+}
+
 /// Checks the run's bindings against the declarations.
 ///
 /// # Errors

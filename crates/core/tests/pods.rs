@@ -12,6 +12,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use k8s_openapi::api::core::v1::LimitRange;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tektite_api::{StepAction, Task, TaskRun};
@@ -19,6 +20,8 @@ use tektite_core::{
     config::{Config, Source},
     delivery::Delivery,
     lifecycle::{DeliverySettings, Effect, Fallback, Fetched, Gathered, plan},
+    limit_range::Limits,
+    sidecars::Surroundings,
 };
 
 /// One file.
@@ -39,6 +42,9 @@ struct Input {
     /// ConfigMap `feature-flags`.
     #[serde(default)]
     flags: BTreeMap<String, String>,
+    /// The namespace's LimitRanges.
+    #[serde(default)]
+    limit_ranges: Vec<LimitRange>,
     /// `image-volume`, or the other one.
     #[serde(default = "image_volume")]
     delivery: String,
@@ -77,6 +83,8 @@ fn writes(input: Input) -> Value {
             image: "entrypoint:1",
             pull_policy: "IfNotPresent",
         },
+        around: Surroundings::default(),
+        limits: &Limits::of(&input.limit_ranges),
         revision: "abc1234",
         now: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
     });

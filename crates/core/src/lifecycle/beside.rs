@@ -151,6 +151,7 @@ mod tests {
                 pull_policy: "IfNotPresent",
             },
             around: Surroundings::default(),
+            limits: &crate::limit_range::Limits::NONE,
             revision: "r",
             now: Timestamp::from_second(NOW).unwrap(),
         };

@@ -200,6 +200,7 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
             revision: gathered.revision,
             attempt: attempt(run),
             around: gathered.around,
+            limits: gathered.limits,
         })
     });
     let pod = match built {
@@ -214,6 +215,25 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
     let claims = prepared.bound.into_iter().filter_map(|bound| bound.claim);
     plan.effects
         .extend(claims.map(|claim| Effect::CreateClaim(Box::new(claim))));
+    let own_affinity = run
+        .spec
+        .pod_template
+        .as_ref()
+        .is_some_and(|template| template.pod.affinity.is_some());
+    if own_affinity
+        && run
+            .annotation(labels::AFFINITY_ASSISTANT)
+            .is_some_and(|name| !name.is_empty())
+    {
+        plan.events.push(Event {
+            severity: Severity::Warning,
+            reason: "PodAffinityOverwrite",
+            message: format!(
+                "Pod template affinity is overwritten by affinity assistant for pod \"{}\"",
+                plan.status.pod_name
+            ),
+        });
+    }
     plan.effects.push(Effect::CreatePod(Box::new(pod)));
 }
 

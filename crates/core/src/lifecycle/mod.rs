@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 
-use crate::{config::Config, delivery::Delivery, pod_view::PodView, sidecars::Surroundings};
+use crate::{
+    config::Config, delivery::Delivery, limit_range::Limits, pod_view::PodView, sidecars::Surroundings,
+};
 
 mod beside;
 mod decide;
@@ -56,6 +58,8 @@ pub struct Gathered<'a> {
     pub delivery: DeliverySettings<'a>,
     /// What the cluster does to a new Pod.
     pub around: Surroundings,
+    /// What the namespace's LimitRanges say.
+    pub limits: &'a Limits,
     /// What this build calls itself in the release annotation.
     pub revision: &'a str,
     /// Now.

@@ -126,6 +126,9 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
     if run.spec.task_ref.is_none() {
         workspaces::propagate(&mut spec, &run);
     }
+    if let Some(default) = &config.defaults.workspace_binding {
+        workspaces::bind_by_default(&mut run, &spec, default);
+    }
     let table = params::table(&spec, &run);
     resolve::step_actions(&mut spec, gathered.actions, &table)?;
     // The Pod shows the run with everything that it takes over.

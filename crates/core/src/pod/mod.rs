@@ -3,8 +3,10 @@
 //! Everything that can be wrong with a run has been checked before, or becomes a [`BuildError`]
 //! that names the field; nothing is left out in silence.
 
+mod affinity;
 mod delivery;
 mod merge;
+mod security;
 mod sidecars;
 mod steps;
 mod volumes;
@@ -20,10 +22,11 @@ use tektite_protocol::{flags::LogLevel, termination};
 
 use self::steps::First;
 use crate::{
-    config::Config,
+    config::{Config, StepSecurity},
     convert,
     delivery::Delivery,
     lifecycle::DeliverySettings,
+    limit_range::Limits,
     names, resources,
     resources::ResourceError,
     sidecars::{Form, Surroundings},
@@ -53,6 +56,8 @@ pub struct Input<'a> {
     pub attempt: usize,
     /// What the cluster does to the Pod.
     pub around: Surroundings,
+    /// What the namespace's LimitRanges say.
+    pub limits: &'a Limits,
 }
 
 /// Why no Pod can be made. No further try helps.
@@ -209,20 +214,42 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         Form::Classic => containers.extend(sidecars),
     }
     let service_account = service_account(input.run, &template, input.config);
-    let pod = PodSpec {
+    let mut pod = PodSpec {
         containers,
         init_containers: Some(init_containers).filter(|containers| !containers.is_empty()),
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
         active_deadline_seconds: Some(deadline(input.run.spec.timeout.unwrap_or_default())),
         service_account_name: Some(service_account).filter(|name| !name.is_empty()),
+        // The old name of the same field; the API server copies it.
+        service_account: None,
         ..template.pod
     };
+    finish(&mut pod, input);
     Ok(Pod {
         metadata: metadata(input, first),
         spec: Some(pod),
         status: None,
     })
+}
+
+/// What depends on the whole Pod: what containers get that say nothing, and the node.
+fn finish(pod: &mut PodSpec, input: &Input<'_>) {
+    let init = pod.init_containers.iter_mut().flatten();
+    for container in pod.containers.iter_mut().chain(init) {
+        input.config.defaults.container_resources.apply(container);
+        if input.config.flags.step_security == StepSecurity::Restricted {
+            security::restrict(container, pod.security_context.as_ref());
+        }
+    }
+    input.limits.apply(pod);
+    let assistant = input
+        .run
+        .annotation(labels::AFFINITY_ASSISTANT)
+        .unwrap_or_default();
+    if !assistant.is_empty() {
+        affinity::follow(pod, assistant);
+    }
 }
 
 /// What this version cannot do is refused, never ignored.
@@ -267,8 +294,10 @@ fn pod_env(template: &PodTemplate, config: &Config) -> Vec<EnvVar> {
 fn service_account(run: &TaskRun, template: &PodTemplate, config: &Config) -> String {
     let own = &run.spec.service_account_name;
     let defaulted = own.is_empty() || *own == config.defaults.service_account;
-    match &template.pod.service_account_name {
-        Some(name) if defaulted && !name.is_empty() => name.clone(),
+    let pod = &template.pod;
+    let names = [&pod.service_account_name, &pod.service_account];
+    match names.into_iter().flatten().find(|name| !name.is_empty()) {
+        Some(name) if defaulted => name.clone(),
         _ => own.clone(),
     }
 }

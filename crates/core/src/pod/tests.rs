@@ -60,6 +60,7 @@ fn built_under(run: Value, form: Delivery, config: &Config, around: Surroundings
         revision: "abc1234",
         attempt: 0,
         around,
+        limits: &Limits::default(),
     })
 }
 

@@ -318,15 +318,7 @@ fn pod_template(rules: &mut Rules<'_>, template: &PodTemplate) {
             );
         }
     }
-    let pod = &template.pod;
-    let set = [
-        !pod.containers.is_empty(),
-        pod.init_containers.is_some(),
-        pod.ephemeral_containers.is_some(),
-        pod.restart_policy.is_some(),
-        pod.active_deadline_seconds.is_some(),
-    ];
-    for (field, _) in PodTemplate::RESERVED.iter().zip(set).filter(|(_, set)| *set) {
+    for field in template.reserved_fields() {
         let path = format!("spec.podTemplate.{field}");
         let note = format!("{path}: the steps and sidecars of the Task decide it");
         rules.push(FieldError::disallowed(path).with_note(note));

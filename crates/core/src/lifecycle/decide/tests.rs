@@ -47,6 +47,7 @@ fn pod(phase: &str, state: Value) -> PodView {
 }
 
 static NO_ACTIONS: BTreeMap<String, tektite_api::StepAction> = BTreeMap::new();
+static NO_LIMITS: crate::limit_range::Limits = crate::limit_range::Limits::NONE;
 
 fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) -> Gathered<'a> {
     Gathered {
@@ -62,6 +63,7 @@ fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) 
             pull_policy: "IfNotPresent",
         },
         around: Surroundings::default(),
+        limits: &NO_LIMITS,
         revision: "abc1234",
         now: at(0),
     }

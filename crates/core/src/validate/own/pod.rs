@@ -64,6 +64,24 @@ pub(super) fn check(rules: &mut Rules<'_>, template: &PodTemplate, path: &str) {
         );
     }
     node_affinity(rules, pod, &format!("{path}.affinity.nodeAffinity"));
+    no_windows(rules, pod, path);
+}
+
+/// Steps run on Linux: a Pod on a node of another kind would wait for its image for ever.
+fn no_windows(rules: &mut Rules<'_>, pod: &PodSpec, path: &str) {
+    let os = pod.os.as_ref().map(|os| os.name.as_str());
+    let selected = pod.node_selector.as_ref();
+    let selected = selected.and_then(|labels| labels.get("kubernetes.io/os"));
+    for (given, field) in [
+        (os, "os.name"),
+        (selected.map(String::as_str), "nodeSelector[kubernetes.io/os]"),
+    ] {
+        if given == Some("windows") {
+            let at = format!("{path}.{field}");
+            let note = format!("{at}: steps run on Linux, write linux or leave it out");
+            rules.push(FieldError::own("invalid value: windows", at).with_note(note));
+        }
+    }
 }
 
 fn toleration(rules: &mut Rules<'_>, toleration: &Toleration, at: &str) {
