@@ -11,6 +11,10 @@ pub struct Args {
     #[arg(long, env = "SYSTEM_NAMESPACE", default_value = "tekton-pipelines")]
     pub system_namespace: String,
 
+    /// What this replica is called in the lease: the name of its Pod, which no other has.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: String,
+
     /// Look after TaskRuns of this namespace only.
     #[arg(long, env = "WATCH_NAMESPACE")]
     pub watch_namespace: Option<String>,
@@ -71,7 +75,7 @@ mod tests {
     fn defaults_and_refusals() {
         let read = |more: &[&str]| {
             Args::try_parse_from(
-                ["c", "--entrypoint-image", "e:1"]
+                ["c", "--identity", "c-0", "--entrypoint-image", "e:1"]
                     .into_iter()
                     .chain(more.iter().copied()),
             )

@@ -100,6 +100,12 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
             .collect()
     }
 
+    /// The keys of all objects.
+    pub fn keys(&self) -> Vec<Key> {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        state.objects.keys().cloned().collect()
+    }
+
     /// How many objects are known.
     pub fn len(&self) -> usize {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);

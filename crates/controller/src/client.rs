@@ -21,13 +21,29 @@ const OTHER_REQUESTS: usize = 16;
 /// # Errors
 /// No configuration is found, or it cannot be used.
 pub async fn connect(concurrency: u16) -> Result<Client, Error> {
+    let limit = ConcurrencyLimitLayer::new(usize::from(concurrency) + OTHER_REQUESTS);
+    let builder = ClientBuilder::try_from(config().await?).map_err(failed)?;
+    Ok(builder.with_layer(&limit).build())
+}
+
+/// A client for the lease alone: its renewals must not wait behind the work of reconciles.
+///
+/// # Errors
+/// As those of [`connect`].
+pub async fn connect_for_lease() -> Result<Client, Error> {
+    Client::try_from(config().await?).map_err(failed)
+}
+
+async fn config() -> Result<Config, Error> {
     let mut config = Config::infer().await?;
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     // Nothing for reading: it would end quiet watches. Every other request has its own time limit.
     config.read_timeout = None;
     config.write_timeout = Some(Duration::from_secs(10));
-    let limit = ConcurrencyLimitLayer::new(usize::from(concurrency) + OTHER_REQUESTS);
-    let builder = ClientBuilder::try_from(config).map_err(|error| Error::Client(Box::new(error)))?;
-    Ok(builder.with_layer(&limit).build())
+    Ok(config)
+}
+
+fn failed(error: kube::Error) -> Error {
+    Error::Client(Box::new(error))
 }

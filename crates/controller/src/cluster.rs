@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret, ServiceAccount},
+    api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -20,7 +20,7 @@ use tektite_core::{account, pod_view::PodView, sidecars::Kubernetes};
 use crate::{decode::prune, error::Error, metrics::Metrics, nodes::NodeView};
 
 /// The name under which the API server notes our writes.
-const MANAGER: &str = "tektite-controller";
+pub const MANAGER: &str = "tektite-controller";
 
 /// How long any request may take.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -88,6 +88,16 @@ impl Cluster {
         let secrets: Api<Secret> = Api::namespaced(self.client(), namespace);
         let secret = self.call("get", "Secret", secrets.get(name)).await;
         secret.map(Into::into)
+    }
+
+    /// Reads the data of a ConfigMap; none where it does not exist.
+    ///
+    /// # Errors
+    /// It is not known what it holds.
+    pub async fn get_config(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, String>, Error> {
+        let maps: Api<ConfigMap> = Api::namespaced(self.client(), namespace);
+        let map = self.call("get", "ConfigMap", maps.get_opt(name)).await?;
+        Ok(map.and_then(|map| map.data).unwrap_or_default())
     }
 
     /// Reads a Pod.

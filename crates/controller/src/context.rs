@@ -108,7 +108,7 @@ impl Context {
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
             kubernetes: ArcSwap::default(),
-            queue: Queue::default(),
+            queue: Queue::closed(),
             pace: Pace::default(),
             events,
             metrics,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kube::runtime::watcher;
 
+use crate::lease::Lost;
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -44,6 +46,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Another replica may work now.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// A part that must never end did.
     #[error("failed: {0} ended by itself")]
     Ended(&'static str),
@@ -86,7 +91,7 @@ impl Error {
                 _ => true,
             },
             Self::Timeout { .. } | Self::Unfinished(_) => true,
-            Self::Infer(_) | Self::Listen { .. } | Self::Ended(_) => false,
+            Self::Infer(_) | Self::Listen { .. } | Self::Lost(_) | Self::Ended(_) => false,
         }
     }
 

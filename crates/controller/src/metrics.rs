@@ -51,6 +51,8 @@ pub struct Metrics {
     pub working: Gauge,
     /// TaskRuns that wait for one.
     pub queue_depth: Gauge,
+    /// 1 where this replica holds the lease.
+    pub leading: Gauge,
     /// Objects that are known.
     pub known: Family<KindLabels, Gauge>,
     /// Kubernetes events by what became of them: `sent`, `failed`, `dropped`.
@@ -75,6 +77,7 @@ impl Metrics {
             reconciles: Family::new_with_constructor(reconcile_histogram as fn() -> Histogram),
             working: Gauge::default(),
             queue_depth: Gauge::default(),
+            leading: Gauge::default(),
             known: Family::default(),
             events: Family::default(),
             undecodable: Family::default(),
@@ -101,6 +104,11 @@ impl Metrics {
             "queue_depth",
             "TaskRuns waiting for a look",
             metrics.queue_depth.clone(),
+        );
+        ours.register(
+            "leading",
+            "Whether this replica is the one that works",
+            metrics.leading.clone(),
         );
         ours.register("known_objects", "Objects in memory", metrics.known.clone());
         ours.register(

@@ -50,6 +50,8 @@ impl Slot {
 
 #[derive(Default)]
 struct State {
+    /// Takes nothing in.
+    closed: bool,
     ready: VecDeque<Key>,
     timers: BTreeSet<(Instant, Key)>,
     slots: HashMap<Key, Slot>,
@@ -63,6 +65,18 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// A queue that takes nothing in until it is opened: what nobody takes out would grow for ever.
+    pub fn closed() -> Self {
+        let queue = Self::default();
+        queue.lock().closed = true;
+        queue
+    }
+
+    /// Takes in what is added from now on.
+    pub fn open(&self) {
+        self.lock().closed = false;
+    }
+
     /// `key` wants a look as soon as possible.
     pub fn add(&self, key: Key) {
         self.lock().add(key);
@@ -115,6 +129,9 @@ impl Queue {
 
 impl State {
     fn add(&mut self, key: Key) {
+        if self.closed {
+            return;
+        }
         let slot = self.slots.entry(key.clone()).or_default();
         if slot.working {
             slot.again = true;
@@ -251,6 +268,16 @@ mod tests {
             ["a", "b", "c"]
         );
         assert!(is_empty(&queue).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_before_it_opens() {
+        let queue = Queue::closed();
+        queue.add(key("a"));
+        assert_eq!((queue.depth(), queue.lock().slots.len()), (0, 0));
+        queue.open();
+        queue.add(key("b"));
+        assert_eq!(next(&queue).await, "b");
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use prometheus_client::registry::Registry;
+use tektite_core::election::{self, Election};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,9 @@ use crate::{
     client, cluster, config_watch,
     context::{Context, Settings},
     error::Error,
-    events, nodes, watch, worker,
+    events,
+    lease::{Lease, Lost},
+    nodes, watch, worker,
 };
 
 /// How long the rest may take once the last TaskRun was put down.
@@ -27,6 +30,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let client = client::connect(args.concurrency).await?;
     let mut registry = Registry::default();
     let (context, notes) = Context::new(settings, client, cluster::TIME_LIMIT, &mut registry);
+    let lease = Lease::new(
+        client::connect_for_lease().await?,
+        &args.system_namespace,
+        args.identity.clone(),
+        waits(&context).await,
+    );
     let listener = admin::listen(args.admin_port).await?;
     tracing::info!(
         revision = context.settings.revision,
@@ -67,7 +76,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let node_watch = tokio::spawn(nodes::follow(Arc::clone(&context), stop.clone()));
 
     let result = tokio::select! {
-        () = serve(Arc::clone(&context), shutdown) => Ok(()),
+        result = serve(Arc::clone(&context), lease, shutdown) => result.map_err(Error::from),
         // None of them ends by itself, unless it panicked. Better no controller than half of one.
         ended = parts.join_next() => Err(Error::Ended(ended.and_then(Result::ok).unwrap_or("a part"))),
     };
@@ -85,28 +94,61 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     result
 }
 
-/// Works from the moment that everything is known until `shutdown`.
-async fn serve(context: Arc<Context>, shutdown: CancellationToken) {
-    let ready = tokio::select! {
-        () = context.readiness.wait() => true,
+/// How replicas wait for each other.
+async fn waits(context: &Context) -> Election {
+    let namespace = &context.settings.system_namespace;
+    let read = match context.cluster.get_config(namespace, election::CONFIG).await {
+        Ok(data) => Election::parse(&data).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    read.unwrap_or_else(|error| {
+        tracing::error!(
+            config = election::CONFIG,
+            error,
+            "settings not taken; defaults are in force"
+        );
+        Election::default()
+    })
+}
+
+/// Works, from the moment that everything is known and the lease is ours, until `shutdown`.
+async fn serve(context: Arc<Context>, mut lease: Lease, shutdown: CancellationToken) -> Result<(), Lost> {
+    let leading = async {
+        context.readiness.wait().await;
+        // All replicas are warm, one works.
+        lease.acquire().await;
+    };
+    let is_leading = tokio::select! {
+        () = leading => true,
         () = shutdown.cancelled() => false,
     };
-    if ready {
-        // Leadership is waited for here, when there is more than one replica: caches are warm in all
-        // of them, only one works.
+    let result = if is_leading {
+        context.metrics.leading.set(1);
+        context.queue.open();
+        for key in context.runs.keys() {
+            context.queue.add(key);
+        }
         tracing::info!(
             task_runs = context.runs.len(),
             pods = context.pods.len(),
             "working"
         );
-        let closing = Arc::clone(&context);
-        let stop = shutdown.clone();
-        let farewell = async move {
-            stop.cancelled().await;
-            closing.readiness.begin_shutdown();
+        let farewell = async {
+            shutdown.cancelled().await;
+            context.readiness.begin_shutdown();
         };
-        tokio::join!(worker::work(context, shutdown), farewell);
+        tokio::select! {
+            ((), ()) = async { tokio::join!(worker::work(Arc::clone(&context), shutdown.clone()), farewell) } => Ok(()),
+            lost = lease.keep() => Err(lost),
+        }
+    } else {
+        Ok(())
+    };
+    if result.is_ok() {
+        // Even if we seem not to have it: the answer to a claim may have been on its way.
+        lease.release().await;
     }
+    result
 }
 
 async fn named(name: &'static str, part: impl Future<Output = ()>) -> &'static str {

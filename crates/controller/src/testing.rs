@@ -118,8 +118,14 @@ pub(crate) struct TestContext {
     pub(crate) registry: Registry,
 }
 
-pub(crate) fn context() -> TestContext {
+/// A client, and the server that it talks to.
+pub(crate) fn scripted() -> (Client, Script) {
     let (service, handle) = pair::<Request<Body>, Response<Body>>();
+    (Client::new(service, "default"), Script(handle))
+}
+
+pub(crate) fn context() -> TestContext {
+    let (client, server) = scripted();
     let settings = Settings {
         system_namespace: "system".to_owned(),
         watch_namespace: None,
@@ -130,10 +136,11 @@ pub(crate) fn context() -> TestContext {
         revision: "0123abc",
     };
     let mut registry = Registry::default();
-    let (context, notes) = Context::new(settings, Client::new(service, "default"), LIMIT, &mut registry);
+    let (context, notes) = Context::new(settings, client, LIMIT, &mut registry);
+    context.queue.open();
     TestContext {
         context,
-        server: Script(handle),
+        server,
         notes,
         registry,
     }

@@ -25,6 +25,7 @@ pub mod container_defaults;
 pub mod convert;
 pub mod defaults;
 pub mod delivery;
+pub mod election;
 pub mod field_error;
 pub mod lifecycle;
 pub mod limit_range;

@@ -2,6 +2,8 @@
 //!
 //! Spec: api.md 2.1, 2.2 and 3.
 
+use std::collections::BTreeMap;
+
 use json_patch::Patch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,6 +15,7 @@ use tektite_api::{
 use tektite_core::{
     config::{Config, Source},
     defaults,
+    election::{self, Election},
     field_error::{FieldError, FieldErrors},
     validate::{self, text, unknown, warnings},
 };
@@ -275,7 +278,7 @@ fn change<T: Parts + DeserializeOwned + Default>(
 }
 
 /// Labels or annotations.
-type Texts = Option<std::collections::BTreeMap<String, String>>;
+type Texts = Option<BTreeMap<String, String>>;
 
 fn metadata(
     patch: &mut Patch,
@@ -475,7 +478,7 @@ pub fn config(request: &Request, namespace: &str) -> Verdict {
         return Verdict::allow();
     }
     let data = request.object.get("data").cloned().unwrap_or(Value::Null);
-    let Ok(data) = serde_json::from_value::<Option<std::collections::BTreeMap<String, String>>>(data) else {
+    let Ok(data) = serde_json::from_value::<Option<BTreeMap<String, String>>>(data) else {
         return Verdict::allow();
     };
     let data = data.unwrap_or_default();
@@ -484,22 +487,38 @@ pub fn config(request: &Request, namespace: &str) -> Verdict {
         .pointer("/metadata/name")
         .and_then(Value::as_str)
         .unwrap_or(&request.name);
-    let misspelt = |key: &String| {
-        let is_known = tektite_core::config::keys().any(|known| known == key);
-        let meant = text::nearest(key, tektite_core::config::keys()).filter(|_| !is_known)?;
-        Some(format!(
-            "validation failed: unknown key \"{key}\": data[{key}]\n- data[{key}]: did you mean \"{meant}\"?"
-        ))
+    let (error, misspelt) = match Source::from_name(name) {
+        Some(source) => (
+            source
+                .read(&Config::default(), &data)
+                .err()
+                .map(|error| error.to_string()),
+            misspelt(&data, tektite_core::config::keys()),
+        ),
+        None if name == election::CONFIG => (
+            Election::parse(&data).err().map(|error| error.to_string()),
+            misspelt(&data, election::keys()),
+        ),
+        None => (None, None),
     };
-    if Source::from_name(name).is_some()
-        && let Some(message) = data.keys().find_map(misspelt)
-    {
-        return Verdict::Deny(message);
+    match misspelt.or(error) {
+        Some(message) => Verdict::Deny(format!("validation failed: {message}")),
+        None => Verdict::allow(),
     }
-    match Source::from_name(name).map(|source| source.read(&Config::default(), &data)) {
-        Some(Err(error)) => Verdict::Deny(format!("validation failed: {error}")),
-        Some(Ok(_)) | None => Verdict::allow(),
-    }
+}
+
+/// The first key of `data` that means nothing, though it nearly does.
+fn misspelt(
+    data: &BTreeMap<String, String>,
+    keys: impl Iterator<Item = &'static str> + Clone,
+) -> Option<String> {
+    data.keys().find_map(|key| {
+        let is_known = keys.clone().any(|known| known == key);
+        let meant = text::nearest(key, keys.clone()).filter(|_| !is_known)?;
+        Some(format!(
+            "unknown key \"{key}\": data[{key}]\n- data[{key}]: did you mean \"{meant}\"?"
+        ))
+    })
 }
 
 #[cfg(test)]
