@@ -7,8 +7,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use serde::{Deserialize, Serialize};
+pub use tektite_protocol::artifact::{Artifact, ArtifactValue};
 
-use crate::{ParamType, ParamValue, TaskSpec, workspace::is_false};
+use crate::{ParamType, ParamValue, TaskSpec};
 
 /// The condition type that tells how a TaskRun goes.
 pub const SUCCEEDED: &str = "Succeeded";
@@ -85,33 +86,6 @@ pub struct RefSource {
     /// The file in it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub entry_point: String,
-}
-
-/// Something that a step used or made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Artifact {
-    /// What it is called.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub name: String,
-    /// What it consists of.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<ArtifactValue>,
-    /// Whether it is what the Task is for, or came about on the way.
-    #[serde(skip_serializing_if = "is_false")]
-    pub build_output: bool,
-}
-
-/// One part of an artifact.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ArtifactValue {
-    /// Its content, by algorithm.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub digest: BTreeMap<String, String>,
-    /// Where it is.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub uri: String,
 }
 
 /// How one step goes.

@@ -27,6 +27,16 @@ impl Layout {
         self.at(paths::RESULTS_DIR)
     }
 
+    /// Where the command leaves the Task's artifacts.
+    pub(crate) fn artifacts_dir(&self) -> PathBuf {
+        self.at(paths::ARTIFACTS_DIR)
+    }
+
+    /// Where scripts lie.
+    pub(crate) fn scripts_dir(&self) -> PathBuf {
+        self.at(paths::SCRIPTS_DIR)
+    }
+
     /// Not empty once the TaskRun is cancelled.
     pub(crate) fn cancel_file(&self) -> PathBuf {
         self.at(paths::CANCEL_FILE)
@@ -62,6 +72,8 @@ mod tests {
         let (real, test) = (Layout::default(), Layout::below("/t"));
         for (real, test) in [
             (real.results_dir(), test.results_dir()),
+            (real.artifacts_dir(), test.artifacts_dir()),
+            (real.scripts_dir(), test.scripts_dir()),
             (real.cancel_file(), test.cancel_file()),
             (real.links_dir(), test.links_dir()),
             (real.steps_dir(), test.steps_dir()),

@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod alive;
+mod artifacts;
 mod child;
 mod cli;
 mod clock;

@@ -1,14 +1,14 @@
-//! What earlier steps left, in place of `$(steps.<step>.results.<result>)` (api.md 4.6,
-//! runtime.md 3.7). Does I/O.
+//! What earlier steps left, in place of `$(steps.<step>.results.<result>)` and
+//! `$(steps.<step>.outputs.<artifact>)` (api.md 4.6, runtime.md 3.7). Does I/O.
 //!
 //! A reference that leads nowhere is an error: a command never gets the literal text. Errors name
 //! the reference, the step, and what there is, but never a value.
 
 use std::{ffi::OsString, fs, path::PathBuf};
 
-use tektite_protocol::Content;
+use tektite_protocol::{Content, artifact::Side};
 
-use crate::results;
+use crate::{artifacts, results};
 
 const OPEN: &str = "$(steps.";
 const RESULTS: &str = ".results.";
@@ -79,28 +79,44 @@ impl References {
 
     /// A text, in one pass: what takes a reference's place is not looked at again.
     pub(crate) fn text(&self, text: &str) -> Result<String, String> {
-        let (mut new, mut rest) = (String::new(), text);
-        while let Some(start) = rest.find(OPEN)
-            && let Some(end) = rest[start..].find(')').map(|end| start + end)
-        {
-            let inner = &rest[start + 2..end];
-            new.push_str(&rest[..start]);
-            if inner.contains(RESULTS) {
-                match self.result(inner)? {
-                    Found::One(value) => new.push_str(&value),
-                    Found::Many(_) => {
-                        return Err(format!(
-                            "$({inner}) takes a whole list, so it has to stand alone in an element of command, args or values"
-                        ));
-                    }
-                }
-            } else {
-                new.push_str(&rest[start..=end]);
+        replace(text, &|inner| {
+            if !inner.contains(RESULTS) {
+                return self.artifact(inner);
             }
-            rest = &rest[end + 1..];
+            match self.result(inner)? {
+                Found::One(value) => Ok(Some(value)),
+                Found::Many(_) => Err(format!(
+                    "$({inner}) takes a whole list, so it has to stand alone in an element of command, args or values"
+                )),
+            }
+        })
+    }
+
+    /// A script: only artifacts stand in it, all else that looks like a reference is the shell's.
+    pub(crate) fn script(&self, text: &str) -> Result<String, String> {
+        replace(text, &|inner| self.artifact(inner))
+    }
+
+    /// What `steps.<step>.inputs.<artifact>` or `steps.<step>.outputs.<artifact>` stands for; nothing
+    /// if it is neither.
+    fn artifact(&self, inner: &str) -> Result<Option<String>, String> {
+        let mut parts = inner.split('.').skip(1);
+        let (Some(step), Some(side), Some(name), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Ok(None);
+        };
+        let side = match side {
+            "inputs" => Side::Inputs,
+            "outputs" => Side::Outputs,
+            _ => return Ok(None),
+        };
+        if step.is_empty() || step.contains('/') || name.is_empty() {
+            return Ok(None);
         }
-        new.push_str(rest);
-        Ok(new)
+        let directory = self.steps.join(format!("step-{step}"));
+        let values = artifacts::values(&directory, side, name);
+        values.map(Some).map_err(|why| format!("$({inner}): {why}"))
     }
 
     /// What `steps.<step>.results.<reference>` stands for: a text, or a list where all of it is meant.
@@ -174,6 +190,23 @@ impl References {
     }
 }
 
+/// Puts in the place of each reference what `find` finds for it; where that is nothing, it stays.
+fn replace(text: &str, find: &dyn Fn(&str) -> Result<Option<String>, String>) -> Result<String, String> {
+    let (mut new, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find(OPEN)
+        && let Some(end) = rest[start..].find(')').map(|end| start + end)
+    {
+        new.push_str(&rest[..start]);
+        match find(&rest[start + 2..end])? {
+            Some(value) => new.push_str(&value),
+            None => new.push_str(&rest[start..=end]),
+        }
+        rest = &rest[end + 1..];
+    }
+    new.push_str(rest);
+    Ok(new)
+}
+
 /// A result's name, and which part of it is meant; nothing for brackets that hold neither `*` nor a
 /// number.
 fn split(reference: &str) -> Option<(&str, Part<'_>)> {
@@ -198,6 +231,12 @@ mod tests {
         let results = dir.path().join("step-a/results");
         fs::create_dir_all(&results).unwrap();
         fs::create_dir_all(dir.path().join("step-idle/results")).unwrap();
+        fs::create_dir_all(dir.path().join("step-a/artifacts")).unwrap();
+        fs::create_dir_all(dir.path().join("step-odd/artifacts")).unwrap();
+        let artifacts = r#"{"outputs": [{"name": "image", "values": [{"uri": "a&b", "digest": {"z": "1", "sha256": "2"}}]},
+            {"name": "none"}]}"#;
+        fs::write(dir.path().join("step-a/artifacts/provenance.json"), artifacts).unwrap();
+        fs::write(dir.path().join("step-odd/artifacts/provenance.json"), "[").unwrap();
         for (name, content) in [
             ("s", "plain\n"),
             ("q", "\"quoted\""),
@@ -229,6 +268,46 @@ mod tests {
             ("$(steps.a.results.m.k)$$(steps.a.results.m.k.l)", "v$w"),
         ] {
             assert_eq!(references.text(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn artifacts() {
+        let (_dir, references) = steps();
+        let image = r#"[{"digest":{"sha256":"2","z":"1"},"uri":"a\u0026b"}]"#;
+        for (text, expected) in [
+            ("<$(steps.a.outputs.image)>", format!("<{image}>")),
+            ("$(steps.a.outputs.none)", "[]".to_owned()),
+            (
+                "$(steps.a.exports.image) $(steps.a.outputs) $(steps.a.outputs.x.y)",
+                "$(steps.a.exports.image) $(steps.a.outputs) $(steps.a.outputs.x.y)".to_owned(),
+            ),
+        ] {
+            assert_eq!(references.text(text).as_ref(), Ok(&expected), "{text}");
+            assert_eq!(references.script(text).as_ref(), Ok(&expected), "{text}");
+        }
+        let text = "$(steps.a.results.s) $(steps.a.results.x)";
+        assert_eq!(references.script(text).as_deref(), Ok(text));
+        for (text, part) in [
+            (
+                "$(steps.a.outputs.x)",
+                "that step has left no such artifact; its outputs: image, none",
+            ),
+            (
+                "$(steps.a.inputs.image)",
+                "that step has left no such artifact; its inputs: none",
+            ),
+            ("$(steps.idle.inputs.image)", "that step has left no artifacts"),
+            (
+                "$(steps.odd.inputs.image)",
+                "/step-odd/artifacts/provenance.json cannot be understood: EOF while",
+            ),
+        ] {
+            let error = references.text(text).unwrap_err();
+            assert!(
+                error.contains(part) && error.starts_with(&text[..9]),
+                "{text}: {error}"
+            );
         }
     }
 

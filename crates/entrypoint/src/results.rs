@@ -13,28 +13,28 @@ use crate::log::Log;
 /// A file longer than this is not even read: no message can hold it.
 const READ_BYTES: u64 = 1024 * 1024;
 
-/// A result that cannot be passed on.
+/// Something that cannot be passed on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResultError {
     /// It cannot be read.
-    #[error("result \"{name}\" cannot be read from {path}: {source}")]
+    #[error("{what} cannot be read from {path}: {source}")]
     Unreadable {
-        name: String,
+        what: String,
         path: String,
         source: io::Error,
     },
     /// Results travel as JSON text.
     #[error(
-        "result \"{name}\" is not valid UTF-8 at byte {at}: results are text, so encode binary data (base64) or \
-         put it in a workspace"
+        "{what} is not valid UTF-8 at byte {at}: results are text, so encode binary data (base64) or put it in a \
+         workspace"
     )]
-    NotText { name: String, at: usize },
+    NotText { what: String, at: usize },
     /// Far beyond any limit.
     #[error(
-        "Termination message is above max allowed size {MAX_BYTES}, caused by large task result. Result \
-         \"{name}\" alone has {bytes} bytes"
+        "Termination message is above max allowed size {MAX_BYTES}, caused by large task result: {what} alone has \
+         {bytes} bytes"
     )]
-    TooLarge { name: String, bytes: u64 },
+    TooLarge { what: String, bytes: u64 },
 }
 
 /// The results called `names` in `directory`, byte for byte; those that were not written are left
@@ -62,13 +62,17 @@ pub(crate) fn collect(
 
 /// The result called `name` in `directory`, byte for byte, if it was written.
 pub(crate) fn read(directory: &Path, name: &str) -> Result<Option<String>, ResultError> {
-    let path = directory.join(name);
+    read_text(&directory.join(name), || format!("result \"{name}\""))
+}
+
+/// The file at `path`, byte for byte, if it is there; `what` is what it holds, for the error.
+pub(crate) fn read_text(path: &Path, what: impl Fn() -> String) -> Result<Option<String>, ResultError> {
     let unreadable = |source| ResultError::Unreadable {
-        name: name.to_owned(),
+        what: what(),
         path: path.display().to_string(),
         source,
     };
-    let metadata = match fs::metadata(&path) {
+    let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
@@ -79,19 +83,19 @@ pub(crate) fn read(directory: &Path, name: &str) -> Result<Option<String>, Resul
     }
     if metadata.len() > READ_BYTES {
         return Err(ResultError::TooLarge {
-            name: name.to_owned(),
+            what: what(),
             bytes: metadata.len(),
         });
     }
     let mut bytes = Vec::new();
-    let file = File::open(&path).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable)?;
     file.take(READ_BYTES)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(error) => Err(ResultError::NotText {
-            name: name.to_owned(),
+            what: what(),
             at: error.utf8_error().valid_up_to(),
         }),
     }
@@ -131,7 +135,7 @@ mod tests {
         for (problem, part) in problems.iter().zip([
             "result \"binary\" is not valid UTF-8 at byte 2",
             "result \"dir\" cannot be read from",
-            "Result \"huge\" alone has 1048577 bytes",
+            "result \"huge\" alone has 1048577 bytes",
             "result \"pipe\" cannot be read from",
         ]) {
             assert!(problem.contains(part), "{problem}");

@@ -2,6 +2,7 @@
 //! (runtime.md section 3.4, with the next step released last of all). Does I/O.
 
 use std::{
+    fs,
     io::Write as _,
     path::{Path, PathBuf},
     slice,
@@ -17,6 +18,7 @@ use tektite_protocol::{
 
 use crate::{
     alive::Alive,
+    artifacts,
     child::Command,
     clock,
     events::{Signals, Wake},
@@ -163,7 +165,34 @@ impl Step<'_> {
             return Ok(Guarded::Skipped(why));
         }
         let words = [slice::from_ref(&self.flags.entrypoint), &self.flags.args].concat();
-        references.list(&words).map(Guarded::Runs)
+        let mut words = references.list(&words)?;
+        if let Some(script) = self.script(&words[0], references)? {
+            words[0] = script;
+        }
+        Ok(Guarded::Runs(words))
+    }
+
+    /// A script that names artifacts is run from another file, in which their values stand.
+    fn script(&self, path: &str, references: &References) -> Result<Option<String>, String> {
+        let (path, scripts) = (Path::new(path), self.layout.scripts_dir());
+        let Some(own) = self.metadata().and_then(Path::parent) else {
+            return Ok(None);
+        };
+        // One that cannot be read cannot be run either, and then it is said why.
+        let text = fs::read_to_string(path)
+            .ok()
+            .filter(|_| path.parent() == Some(&scripts));
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let new = references.script(&text).map_err(|why| format!("script: {why}"))?;
+        if new == text {
+            return Ok(None);
+        }
+        let place = own.join("script");
+        let written = files::replace(&place, 0o755, |file| file.write_all(new.as_bytes()));
+        written.map_err(|error| error.to_string())?;
+        Ok(Some(place.to_string_lossy().into_owned()))
     }
 
     /// Arguments may hold secrets: their number is enough, unless somebody asked for more.
@@ -245,6 +274,16 @@ impl Step<'_> {
         }
         for problem in problems {
             self.fail(&problem, verdict);
+        }
+        let of_step = self
+            .metadata()
+            .map(|metadata| (metadata.join("artifacts"), Kind::StepArtifacts));
+        let of_task = Some((self.layout.artifacts_dir(), Kind::TaskArtifacts));
+        for (directory, kind) in of_task.into_iter().chain(of_step) {
+            match artifacts::collect(&directory, kind, self.log) {
+                Ok(entry) => entries.extend(entry),
+                Err(sentence) => self.fail(&sentence, verdict),
+            }
         }
         entries
     }

@@ -124,7 +124,7 @@ fn results_that_cannot_be_told_are_named() {
         ("mkfifo tekton/results/r", "result \"r\" cannot be read from"),
         (
             "truncate -s 3G tekton/results/r",
-            "Result \"r\" alone has 3221225472 bytes",
+            "result \"r\" alone has 3221225472 bytes",
         ),
     ] {
         let pod = Pod::new();

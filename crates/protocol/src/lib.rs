@@ -6,6 +6,7 @@
 //!
 //! Spec: runtime.md sections 1.4.3, 1.7.2, 3.2 and 3.9.
 
+pub mod artifact;
 pub mod cel;
 pub mod flags;
 pub mod paths;

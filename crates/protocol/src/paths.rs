@@ -19,6 +19,8 @@ pub const RUN_DIR: &str = "/tekton/run";
 pub const SCRIPTS_DIR: &str = "/tekton/scripts";
 /// Task artifacts.
 pub const ARTIFACTS_DIR: &str = "/tekton/artifacts";
+/// The name of a file with artifacts: in [`ARTIFACTS_DIR`] the Task's, in a step's directory its own.
+pub const PROVENANCE_FILE: &str = "provenance.json";
 /// A home for those who ask for it; `HOME` is not set to it.
 pub const HOME_DIR: &str = "/tekton/home";
 /// Credentials, private to each step.

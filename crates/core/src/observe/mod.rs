@@ -1,5 +1,6 @@
 //! Observe: what a Pod says about its run (runtime.md 5.9 to 5.12, api.md 5.5 to 5.7).
 
+mod artifacts;
 mod delivery;
 mod failure;
 mod pending;
@@ -9,6 +10,7 @@ mod steps;
 
 use jiff::Timestamp;
 use tektite_api::{ConditionStatus, TaskRunStatus, TaskSpec};
+use tektite_protocol::artifact::ArtifactError;
 
 pub use delivery::cannot_run_entrypoint;
 pub use pending::GRACE;
@@ -142,6 +144,10 @@ fn complete(subject: Subject<'_>, pod: &PodView, steps: &[StepView<'_>], status:
     for (state, step) in status.steps.iter_mut().zip(steps) {
         state.results = results::step_results(step);
     }
+    if let Err(error) = tell_artifacts(steps, status) {
+        let message = format!("the artifacts of this run: {error}");
+        condition::failed(status, Reason::TaskRunValidationFailed, message, subject.now);
+    }
     if let Some((step, why)) = steps
         .iter()
         .find_map(|step| Some((step, step.unreadable.as_ref()?)))
@@ -160,6 +166,15 @@ fn complete(subject: Subject<'_>, pod: &PodView, steps: &[StepView<'_>], status:
         let reason = Reason::TaskRunResultLargerThanAllowedLimit;
         condition::user_error(status, reason, too_much, subject.now);
     }
+}
+
+fn tell_artifacts(steps: &[StepView<'_>], status: &mut TaskRunStatus) -> Result<(), ArtifactError> {
+    for (state, step) in status.steps.iter_mut().zip(steps) {
+        let artifacts = artifacts::of_step(step)?;
+        (state.inputs, state.outputs) = (artifacts.inputs, artifacts.outputs);
+    }
+    status.artifacts = Some(artifacts::of_run(steps)?);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -409,6 +409,59 @@ fn compressed_messages() {
 }
 
 #[test]
+fn artifacts_by_step_and_of_the_run() {
+    let file = |kind: Kind, text: &str| Entry::new(kind, format!("{kind:?}"), text);
+    let message = |entries: &[Entry]| termination::encode(entries, termination::MAX_BYTES).unwrap();
+    let build = message(&[
+        file(
+            Kind::TaskArtifacts,
+            r#"{"outputs": [{"name": "image", "values": [{"uri": "a"}, {"uri": "a"}]}]}"#,
+        ),
+        file(
+            Kind::StepArtifacts,
+            r#"{"inputs": [{"name": "source", "values": [{"uri": "git", "digest": {"sha1": "1"}}]}]}"#,
+        ),
+    ]);
+    let second = message(&[file(
+        Kind::StepArtifacts,
+        r#"{"outputs": [{"name": "image", "buildOutput": true, "values": [{"uri": "b"}, {"uri": "a"}]}]}"#,
+    )]);
+    let (_, status) = look(pod(
+        "Succeeded",
+        ended("step-build", 0, "Completed", &build),
+        ended("step-unnamed-1", 0, "Completed", &second),
+    ));
+    let source = json!([{"name": "source", "values": [{"digest": {"sha1": "1"}, "uri": "git"}]}]);
+    assert_eq!(status["steps"][0]["inputs"], source);
+    assert_eq!(status["steps"][0]["outputs"], Value::Null);
+    assert_eq!(
+        status["steps"][1]["outputs"],
+        json!([{"name": "image", "buildOutput": true, "values": [{"uri": "b"}, {"uri": "a"}]}])
+    );
+    assert_eq!(
+        status["artifacts"],
+        json!({"inputs": source,
+            "outputs": [{"name": "image", "buildOutput": true, "values": [{"uri": "a"}, {"uri": "b"}]}]})
+    );
+
+    let none = || ended("step-build", 0, "Completed", STARTED);
+    let good = ended("step-unnamed-1", 0, "Completed", STARTED);
+    assert_eq!(look(pod("Succeeded", none(), good)).1["artifacts"], json!({}));
+    let broken = message(&[file(Kind::StepArtifacts, "{\"outputs\": 1}")]);
+    let (_, status) = look(pod(
+        "Succeeded",
+        none(),
+        ended("step-unnamed-1", 0, "Completed", &broken),
+    ));
+    let (state, reason, text) = condition(&status);
+    assert_eq!((state, reason), ("False", "TaskRunValidationFailed"), "{text}");
+    assert!(
+        text.starts_with("the artifacts of this run: invalid type"),
+        "{text}"
+    );
+}
+
+#[test]
 fn messages_that_were_cut() {
     for (message, part) in [
         ("[{\"key\":\"text\",\"val", "EOF while parsing"),
