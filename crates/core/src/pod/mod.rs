@@ -10,6 +10,7 @@ mod security;
 mod sidecars;
 mod steps;
 mod volumes;
+mod working_dirs;
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use tektite_protocol::{
     paths, termination,
 };
 
-use super::{BuildError, delivery::Scripts, volumes};
+use super::{BuildError, delivery::Scripts, volumes, working_dirs};
 use crate::{delivery::Delivery, names};
 
 /// What step containers are made from.
@@ -45,26 +45,18 @@ pub(super) enum First {
 
 /// One container per step, in order.
 pub(super) fn containers(input: &Input<'_>) -> Result<Vec<Container>, BuildError> {
-    input
-        .spec
-        .steps
-        .iter()
-        .enumerate()
+    let each = input.spec.steps.iter().enumerate();
+    let mut containers = each
         .map(|(index, step)| container(input, step, index))
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    working_dirs::make(&mut containers, input.volumes);
+    Ok(containers)
 }
 
 fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, BuildError> {
     let base = names::step_base(step, index);
     let flags = flags(input, step, index, &base)?;
-    let mounts = volumes::mounts(
-        step,
-        index,
-        input.spec.steps.len(),
-        input.scripts,
-        input.form,
-        input.volumes,
-    );
+    let mounts = volumes::mounts(step, index, input.spec.steps.len(), input.scripts, input.form);
     // On equal names the last one counts, so the podTemplate's come last.
     let env: Vec<EnvVar> = step.env.iter().chain(input.env).cloned().collect();
     let resources = &step.compute_resources;

@@ -173,9 +173,7 @@ fn working_directories_are_made_where_that_is_possible() {
         let container = &pod["spec"]["containers"][0];
         assert_eq!(container["workingDir"], at, "{working_dir}");
         let mounts = container["volumeMounts"].as_array().unwrap();
-        let made = mounts
-            .iter()
-            .find(|mount| mount["mountPath"] == at.trim_end_matches('/'));
+        let made = mounts.iter().find(|mount| mount["mountPath"] == "/tekton/dirs/0");
         let made = made.and_then(|mount| mount["subPath"].as_str());
         assert_eq!(made, sub_path, "{working_dir}");
     }

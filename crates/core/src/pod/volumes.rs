@@ -102,15 +102,13 @@ pub(super) fn clean(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// The mounts of step `index`: its own, the engine's where the step has nothing at that path, and
-/// one for its working directory where that has to be made.
+/// The mounts of step `index`: its own, and the engine's where the step has nothing at that path.
 pub(super) fn mounts(
     step: &Step,
     index: usize,
     steps: usize,
     scripts: &Scripts,
     form: Delivery,
-    others: &[Volume],
 ) -> Vec<VolumeMount> {
     let mut mounts = step.volume_mounts.clone();
     let read_only = |yes: bool| yes.then_some(true);
@@ -148,8 +146,6 @@ pub(super) fn mounts(
             mounts.push(mount);
         }
     }
-    let directory = working_dir(step).and_then(|directory| working_dir_mount(&directory, &mounts, others));
-    mounts.extend(directory);
     mounts
 }
 
@@ -167,42 +163,8 @@ pub(super) fn absolute(directory: &str) -> Option<String> {
     }
 }
 
-/// A mount of the working directory itself, from the volume that covers it.
-///
-/// The kubelet makes a missing `subPath` with the permissions of the volume's root, so that the
-/// step's user can work there; a directory that the container runtime makes belongs to root.
-fn working_dir_mount(directory: &str, mounts: &[VolumeMount], others: &[Volume]) -> Option<VolumeMount> {
-    let directory = clean(directory);
-    let covering = mounts
-        .iter()
-        .filter_map(|mount| {
-            let at = clean(&mount.mount_path);
-            let below = directory.strip_prefix(at.as_str())?.strip_prefix('/')?.to_owned();
-            Some((at.len(), mount, below))
-        })
-        .max_by_key(|(depth, ..)| *depth);
-    let (_, mount, below) = covering?;
-    if mount.read_only == Some(true) || mount.sub_path_expr.is_some() || !can_hold_directories(mount, others)
-    {
-        return None;
-    }
-    if mounts.iter().any(|known| clean(&known.mount_path) == directory) {
-        return None;
-    }
-    let sub_path = match mount.sub_path.as_deref() {
-        Some(own) if !own.is_empty() => format!("{}/{below}", own.trim_end_matches('/')),
-        _ => below,
-    };
-    Some(VolumeMount {
-        name: mount.name.clone(),
-        mount_path: directory,
-        sub_path: Some(sub_path),
-        ..VolumeMount::default()
-    })
-}
-
 /// Whether the kubelet can make a directory in the mount's volume.
-fn can_hold_directories(mount: &VolumeMount, others: &[Volume]) -> bool {
+pub(super) fn can_hold_directories(mount: &VolumeMount, others: &[Volume]) -> bool {
     match others.iter().find(|volume| volume.name == mount.name) {
         // One of ours; only the scratch directories are mounted writable.
         None => mount.name == WORKSPACE || mount.name == HOME,
