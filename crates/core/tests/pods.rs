@@ -19,7 +19,7 @@ use tektite_api::{StepAction, Task, TaskRun};
 use tektite_core::{
     config::{Config, Source},
     delivery::Delivery,
-    lifecycle::{DeliverySettings, Effect, Fallback, Fetched, Gathered, plan},
+    lifecycle::{DeliverySettings, Effect, Fallback, Fetched, Gathered, Severity, plan},
     limit_range::Limits,
     sidecars::Surroundings,
 };
@@ -54,7 +54,8 @@ fn image_volume() -> String {
     "image-volume".to_owned()
 }
 
-/// What the API server gets for a run: claims and Pod, or why there is none.
+/// What the API server gets for a run: claims and Pod, with what its people are warned of, or why there is
+/// none.
 fn writes(input: Input) -> Value {
     let mut run: TaskRun = serde_json::from_value(input.task_run).unwrap();
     run.metadata.name.get_or_insert("run".to_owned());
@@ -88,10 +89,18 @@ fn writes(input: Input) -> Value {
         revision: "abc1234",
         now: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
     });
+    let events = plan.events.iter();
+    let warnings: Vec<&str> = events
+        .filter(|event| event.severity == Severity::Warning)
+        .map(|event| event.message.as_str())
+        .collect();
     let mut claims = Vec::new();
     for effect in plan.effects {
         match effect {
             Effect::CreateClaim(claim) => claims.push(json!(claim)),
+            Effect::CreatePod(pod) if !warnings.is_empty() => {
+                return json!({"pod": pod, "warnings": warnings});
+            }
             Effect::CreatePod(pod) if claims.is_empty() => return json!(pod),
             Effect::CreatePod(pod) => return json!({"claims": claims, "pod": pod}),
             other => panic!("nobody asked for {other:?}"),
