@@ -4,18 +4,20 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions},
     core::Request,
 };
 use serde_json::json;
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 use tektite_core::{account, pod_view::PodView, sidecars::Kubernetes};
+use tektite_protocol::log_results::{MAX_LOG_BYTES, is_end};
 
 use crate::{decode::prune, error::Error, metrics::Metrics, nodes::NodeView};
 
@@ -109,6 +111,39 @@ impl Cluster {
         let mut pod = self.call("get", "Pod", pods.get(name)).await?;
         prune(&mut pod.metadata);
         Ok(pod)
+    }
+
+    /// Reads what a container of a Pod writes until it has written its results, or has ended.
+    ///
+    /// # Errors
+    /// Also that there is no Pod, or that the container has not begun.
+    pub async fn read_results_log(
+        &self,
+        namespace: &str,
+        name: &str,
+        container: &str,
+    ) -> Result<String, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            follow: true,
+            limit_bytes: i64::try_from(MAX_LOG_BYTES).ok(),
+            ..LogParams::default()
+        };
+        let read = async {
+            let mut lines = pods.log_stream(name, &params).await?.lines();
+            let mut text = String::new();
+            let broken = |error: std::io::Error| kube::Error::Service(error.into());
+            while let Some(line) = lines.try_next().await.map_err(broken)? {
+                text.push_str(&line);
+                text.push('\n');
+                if is_end(&line) {
+                    break;
+                }
+            }
+            Ok(text)
+        };
+        self.call("get", "Pod log", read).await
     }
 
     /// Creates a Pod.

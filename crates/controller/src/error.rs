@@ -81,6 +81,11 @@ impl Error {
         self.status().is_some_and(kube::core::Status::is_not_found)
     }
 
+    /// Whether we may not.
+    pub fn is_forbidden(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 403)
+    }
+
     /// Whether the same request can succeed without anybody changing anything.
     pub fn retry_helps(&self) -> bool {
         match self {

@@ -9,6 +9,7 @@ use tektite_core::{
     config::Config,
     lifecycle::{self, DeliverySettings, Fetched, Gathered, Wanted},
     limit_range::Limits,
+    observe::ResultsLog,
     pod_view::PodView,
     sidecars::Surroundings,
 };
@@ -23,6 +24,7 @@ pub struct Found<'a> {
     pub pod: Option<Arc<PodView>>,
     fetched: Fetched,
     actions: BTreeMap<String, StepAction>,
+    log: ResultsLog,
     config: Arc<Config>,
     delivery: DeliverySettings<'a>,
     around: Surroundings,
@@ -39,6 +41,7 @@ impl Found<'_> {
             pod: self.pod.as_deref(),
             fetched: self.fetched.clone(),
             actions: &self.actions,
+            log: &self.log,
             config: &self.config,
             delivery: self.delivery,
             around: self.around,
@@ -77,11 +80,13 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         Some(_) => Limits::NONE,
         None => limits(context, run.namespace()),
     };
+    let log = log(context, &run, pod.as_deref()).await;
     Ok(Found {
         run,
         pod,
         fetched,
         actions,
+        log,
         config: context.config.load_full(),
         delivery: context.delivery_settings(),
         around: Surroundings {
@@ -97,6 +102,21 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
 fn limits(context: &Context, namespace: &str) -> Limits {
     let ranges = context.limit_ranges.in_namespace(namespace);
     Limits::of(ranges.iter().map(AsRef::as_ref))
+}
+
+/// The log with the results, once the steps are over.
+async fn log(context: &Context, run: &TaskRun, pod: Option<&PodView>) -> ResultsLog {
+    let (Some(pod), Some(container)) = (pod, lifecycle::wanted_log(run, pod)) else {
+        return ResultsLog::NotRead;
+    };
+    let read = context
+        .cluster
+        .read_results_log(run.namespace(), pod.name(), container);
+    match read.await {
+        Ok(text) => ResultsLog::Text(text),
+        Err(error) if error.is_not_found() || error.is_forbidden() => ResultsLog::Never(error.to_string()),
+        Err(error) => ResultsLog::NotYet(error.to_string()),
+    }
 }
 
 async fn pod(context: &Context, run: &TaskRun) -> Result<Option<Arc<PodView>>, Error> {

@@ -1,5 +1,6 @@
 //! What happens between us and the API server, request by request.
 
+mod results_log;
 mod streams;
 
 use std::sync::Arc;

@@ -213,6 +213,11 @@ impl Asked {
         self.send(StatusCode::OK, text.into_bytes());
     }
 
+    /// Answers with a text, such as a log.
+    pub(crate) fn with_text(self, text: &str) {
+        self.send(StatusCode::OK, text.as_bytes().to_vec());
+    }
+
     fn answer(self, code: StatusCode, object: &Value) -> Value {
         let sent = self.body.clone();
         self.send(code, serde_json::to_vec(object).unwrap());

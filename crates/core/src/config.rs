@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 
 use tektite_api::{GoDuration, PodTemplate, WorkspaceBinding};
 
+use tektite_protocol::{
+    flags::{ResultsFrom, SIDECAR_LOGS},
+    log_results::MAX_TOTAL_BYTES,
+};
+
 use crate::{
     container_defaults::ContainerResources,
     sidecars::{self, Form, Injected, Readiness},
@@ -117,8 +122,8 @@ pub struct FeatureFlags {
     pub artifacts: bool,
     /// `enable-concise-resolver-syntax`: a reference may be an address.
     pub concise_resolver_syntax: bool,
-    /// `results-from` is `sidecar-logs`: results may be larger than a termination message.
-    pub results_from_logs: bool,
+    /// `results-from` and `max-result-size`: how results travel.
+    pub results_from: ResultsFrom,
     /// `step-security-context`.
     pub step_security: StepSecurity,
     /// How sidecars run, and who waits for them.
@@ -336,9 +341,11 @@ impl FeatureFlags {
             flags.inline_spec_disabled = value.split(',').any(|kind| kind == "taskrun");
         }
         if let Some(value) = get("results-from") {
-            flags.results_from_logs = match value {
-                "termination-message" => false,
-                "sidecar-logs" => true,
+            flags.results_from = match value {
+                "termination-message" => ResultsFrom::Message,
+                SIDECAR_LOGS => ResultsFrom::Log {
+                    most: MAX_TOTAL_BYTES,
+                },
                 _ => {
                     return Err(bad(
                         "results-from",
@@ -356,15 +363,15 @@ impl FeatureFlags {
             };
         }
         if let Some(value) = get("max-result-size") {
-            let fits = value
-                .parse::<u32>()
-                .is_ok_and(|bytes| bytes > 0 && bytes < 1_572_864);
-            if !fits {
-                return Err(bad(
-                    "max-result-size",
-                    value,
-                    "write a number of bytes, more than 0 and less than 1572864",
-                ));
+            let bytes = value.parse::<usize>().ok();
+            let bytes = bytes
+                .filter(|bytes| (1..1_572_864).contains(bytes))
+                .ok_or_else(|| {
+                    let allowed = "write a number of bytes, more than 0 and less than 1572864";
+                    bad("max-result-size", value, allowed)
+                })?;
+            if let ResultsFrom::Log { most } = &mut flags.results_from {
+                *most = bytes.min(MAX_TOTAL_BYTES);
             }
         }
         for (key, words) in WORDS {
@@ -543,6 +550,8 @@ mod tests {
             ("enable-api-fields", "ALPHA"),
             ("coschedule", "disabled"),
             ("disable-inline-spec", "pipeline,taskrun"),
+            ("results-from", "sidecar-logs"),
+            ("max-result-size", "4096"),
         ]))
         .unwrap();
         assert_eq!(
@@ -551,8 +560,11 @@ mod tests {
                 api_fields: ApiFields::Alpha,
                 coschedule: Coschedule::Other,
                 inline_spec_disabled: true,
+                results_from: ResultsFrom::Log { most: 4096 },
                 ..FeatureFlags::default()
             }
         );
+        let message = FeatureFlags::parse(&data(&[("max-result-size", "8192")])).unwrap();
+        assert_eq!(message.results_from, ResultsFrom::Message);
     }
 }

@@ -59,12 +59,14 @@ pub enum Reason {
     InvalidParamValue,
     /// A workspace's claim could not be made.
     CouldntCreateWorkspacePvc,
-    /// Results have more text than a run may hand back.
+    /// Results are larger than they may be.
     TaskRunResultLargerThanAllowedLimit,
+    /// Results that the steps have written did not arrive.
+    TaskRunResultsNotRead,
 }
 
 impl Reason {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::Started,
         Self::Pending,
         Self::Running,
@@ -94,6 +96,7 @@ impl Reason {
         Self::InvalidParamValue,
         Self::CouldntCreateWorkspacePvc,
         Self::TaskRunResultLargerThanAllowedLimit,
+        Self::TaskRunResultsNotRead,
     ];
 
     /// The reason that `word` stands for on the wire.
@@ -133,6 +136,7 @@ impl Reason {
             Self::InvalidParamValue => "InvalidParamValue",
             Self::CouldntCreateWorkspacePvc => "CouldntCreateWorkspacePVC",
             Self::TaskRunResultLargerThanAllowedLimit => "TaskRunResultLargerThanAllowedLimit",
+            Self::TaskRunResultsNotRead => "TaskRunResultsNotRead",
         }
     }
 }

@@ -21,6 +21,7 @@ use tektite_core::{
     delivery::Delivery,
     lifecycle::{DeliverySettings, Effect, Fallback, Fetched, Gathered, Severity, plan},
     limit_range::Limits,
+    observe::ResultsLog,
     sidecars::Surroundings,
 };
 
@@ -77,6 +78,7 @@ fn writes(input: Input) -> Value {
             .task
             .map_or(Fetched::Nothing, |task| Fetched::Task(Box::new(task))),
         actions: &actions,
+        log: &ResultsLog::NotRead,
         config: &config,
         delivery: DeliverySettings {
             form: Delivery::from_word(&input.delivery).unwrap(),

@@ -8,7 +8,10 @@ use tektite_protocol::{
     termination::{Entry, Kind},
 };
 
-use crate::{log::Log, results};
+use crate::{
+    log::Log,
+    results::{self, Limit},
+};
 
 /// The file in `directory` as it is, for the controller, if there is one. The error is a sentence: of a
 /// file that nobody can read nothing would arrive.
@@ -47,7 +50,8 @@ pub(crate) fn values(step: &Path, side: Side, name: &str) -> Result<String, Stri
 
 fn read(path: &Path) -> Result<Option<(String, Artifacts)>, String> {
     let what = || format!("the artifacts in {}", path.display());
-    let Some(text) = results::read_text(path, what).map_err(|error| error.to_string())? else {
+    let Some(text) = results::read_text(path, Limit::Message, what).map_err(|error| error.to_string())?
+    else {
         return Ok(None);
     };
     match Artifacts::read(&text) {

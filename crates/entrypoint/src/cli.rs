@@ -5,11 +5,12 @@ use std::{ffi::OsString, path::Path};
 
 use tektite_protocol::{
     flags::{INIT, InitFlags, LogLevel, StepFlags},
+    log_results::{LOG_RESULTS, LogResultsFlags},
     paths::FAILED_SUFFIX,
     sidecar::{SIDECAR, SidecarFlags},
 };
 
-use crate::{events::Signals, files, init, layout::Layout, log::Log, sidecar, step};
+use crate::{events::Signals, files, init, layout::Layout, log::Log, log_results, sidecar, step};
 
 /// In front of everything else, with a directory: where the fixed places are. For tests only, so
 /// that they need no `/tekton`; the controller never writes it.
@@ -48,6 +49,9 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> u8 {
     if words.first().is_some_and(|word| word == SIDECAR) {
         return beside(words, &signals);
     }
+    if words.first().is_some_and(|word| word == LOG_RESULTS) {
+        return tell_results(words, &layout, &signals);
+    }
     match StepFlags::parse(words.iter().cloned()) {
         Ok(flags) => {
             let log = Log::new(flags.log_level.unwrap_or_default());
@@ -78,6 +82,14 @@ fn prepare(words: Vec<String>, layout: &Layout) -> u8 {
 fn beside(words: Vec<String>, signals: &Signals) -> u8 {
     match SidecarFlags::parse(words.into_iter().skip(1)) {
         Ok(flags) => sidecar::run(&flags, signals, Log::new(flags.log_level.unwrap_or_default())),
+        Err(error) => refuse(&[], EXIT_USAGE, &error.to_string()),
+    }
+}
+
+fn tell_results(words: Vec<String>, layout: &Layout, signals: &Signals) -> u8 {
+    match LogResultsFlags::parse(words.into_iter().skip(1)) {
+        // Whatever more it said would be between the results.
+        Ok(flags) => log_results::run(&flags, layout, signals, Log::new(LogLevel::Error)),
         Err(error) => refuse(&[], EXIT_USAGE, &error.to_string()),
     }
 }

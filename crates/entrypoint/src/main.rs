@@ -22,6 +22,7 @@ mod guard;
 mod init;
 mod layout;
 mod log;
+mod log_results;
 mod message;
 mod outcome;
 mod program;

@@ -8,7 +8,10 @@ use std::{ffi::OsString, fs, path::PathBuf};
 
 use tektite_protocol::{Content, artifact::Side};
 
-use crate::{artifacts, results};
+use crate::{
+    artifacts,
+    results::{self, Limit},
+};
 
 const OPEN: &str = "$(steps.";
 const RESULTS: &str = ".results.";
@@ -135,7 +138,9 @@ impl References {
             wrong("what stands behind the result means nothing; write [0], [*] or .<key>".to_owned())
         })?;
         let directory = self.steps.join(format!("step-{step}")).join("results");
-        let read = |name: &str| results::read(&directory, name).map_err(|error| wrong(error.to_string()));
+        let read = |name: &str| {
+            results::read(&directory, name, Limit::Message).map_err(|error| wrong(error.to_string()))
+        };
         let (mut name, mut part) = (name, part);
         let mut found = read(name)?;
         // Names and keys may both have dots: the longest name that there is.

@@ -3,15 +3,37 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
-use tektite_protocol::termination::{Entry, Kind, MAX_BYTES};
+use tektite_protocol::{
+    log_results::MAX_TOTAL_BYTES,
+    termination::{Entry, Kind, MAX_BYTES},
+};
 
 use crate::log::Log;
 
 /// A file longer than this is not even read: no message can hold it.
 const READ_BYTES: u64 = 1024 * 1024;
+
+/// How large one value may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// It has to fit into a message, which is seen when that is written.
+    Message,
+    /// So many bytes.
+    Log(usize),
+}
+
+impl Limit {
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Message => READ_BYTES,
+            Self::Log(most) => u64::try_from(most).unwrap_or(READ_BYTES).min(READ_BYTES),
+        }
+    }
+}
 
 /// Something that cannot be passed on.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +57,53 @@ pub(crate) enum ResultError {
          {bytes} bytes"
     )]
     TooLarge { what: String, bytes: u64 },
+    /// Larger than the operator allows.
+    #[error("{what} has {bytes} bytes, and at most {most} fit")]
+    TooLargeForLog { what: String, bytes: u64, most: u64 },
+    /// Each of them fits, all together do not.
+    #[error("{}", too_large_together(*.bytes, .largest, *.largest_bytes))]
+    TooLargeTogether {
+        bytes: usize,
+        largest: String,
+        largest_bytes: usize,
+    },
+}
+
+/// The sentence about results that are too many.
+pub(crate) fn too_large_together(bytes: usize, largest: &str, largest_bytes: usize) -> String {
+    format!(
+        "the results have {bytes} bytes together, and at most {MAX_TOTAL_BYTES} fit; the largest is \"{largest}\" \
+         with {largest_bytes} bytes"
+    )
+}
+
+/// Whether all results of a step fit into the log together.
+pub(crate) fn fit_together(entries: &[Entry]) -> Result<(), ResultError> {
+    let bytes = entries.iter().map(|entry| entry.value.len()).sum();
+    match entries.iter().max_by_key(|entry| entry.value.len()) {
+        Some(largest) if bytes > MAX_TOTAL_BYTES => Err(ResultError::TooLargeTogether {
+            bytes,
+            largest: largest.key.clone(),
+            largest_bytes: largest.value.len(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Lets others read the results called `names`, whatever the step's umask is: who writes them to the log
+/// has another UID.
+pub(crate) fn open_to_all(directory: &Path, names: &[String]) {
+    for name in names {
+        let path = directory.join(name);
+        if let Ok(metadata) = fs::metadata(&path)
+            && metadata.is_file()
+            && metadata.permissions().mode() & 0o004 == 0
+        {
+            // Not ours to change: then it is an earlier step's, which has done it.
+            let mode = metadata.permissions().mode() | 0o444;
+            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(mode));
+        }
+    }
 }
 
 /// The results called `names` in `directory`, byte for byte; those that were not written are left
@@ -43,12 +112,13 @@ pub(crate) fn collect(
     directory: &Path,
     names: &[String],
     kind: Kind,
+    limit: Limit,
     problems: &mut Vec<ResultError>,
     log: Log,
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
     for name in names {
-        match read(directory, name) {
+        match read(directory, name, limit) {
             Ok(Some(value)) => {
                 log.debug(format_args!("result \"{name}\": {} bytes", value.len()));
                 entries.push(Entry::new(kind, name, value));
@@ -61,12 +131,16 @@ pub(crate) fn collect(
 }
 
 /// The result called `name` in `directory`, byte for byte, if it was written.
-pub(crate) fn read(directory: &Path, name: &str) -> Result<Option<String>, ResultError> {
-    read_text(&directory.join(name), || format!("result \"{name}\""))
+pub(crate) fn read(directory: &Path, name: &str, limit: Limit) -> Result<Option<String>, ResultError> {
+    read_text(&directory.join(name), limit, || format!("result \"{name}\""))
 }
 
 /// The file at `path`, byte for byte, if it is there; `what` is what it holds, for the error.
-pub(crate) fn read_text(path: &Path, what: impl Fn() -> String) -> Result<Option<String>, ResultError> {
+pub(crate) fn read_text(
+    path: &Path,
+    limit: Limit,
+    what: impl Fn() -> String,
+) -> Result<Option<String>, ResultError> {
     let unreadable = |source| ResultError::Unreadable {
         what: what(),
         path: path.display().to_string(),
@@ -81,10 +155,15 @@ pub(crate) fn read_text(path: &Path, what: impl Fn() -> String) -> Result<Option
     if !metadata.is_file() {
         return Err(unreadable(io::Error::other("it is not a file")));
     }
-    if metadata.len() > READ_BYTES {
-        return Err(ResultError::TooLarge {
-            what: what(),
-            bytes: metadata.len(),
+    if metadata.len() > limit.bytes() {
+        let (what, bytes) = (what(), metadata.len());
+        return Err(match limit {
+            Limit::Message => ResultError::TooLarge { what, bytes },
+            Limit::Log(_) => ResultError::TooLargeForLog {
+                what,
+                bytes,
+                most: limit.bytes(),
+            },
         });
     }
     let mut bytes = Vec::new();
@@ -124,7 +203,14 @@ mod tests {
         let names = ["plain", "empty", "gone", "binary", "wide", "dir", "huge", "pipe"].map(str::to_owned);
         let mut problems = Vec::new();
         let log = Log::new(LogLevel::Off);
-        let entries = collect(dir.path(), &names, Kind::StepResult, &mut problems, log);
+        let entries = collect(
+            dir.path(),
+            &names,
+            Kind::StepResult,
+            Limit::Message,
+            &mut problems,
+            log,
+        );
         let expected = [("plain", "a\n"), ("empty", ""), ("wide", "ä\u{2028}\r\n")];
         assert_eq!(
             entries,

@@ -93,7 +93,7 @@ fn exit_code(ending: &Ending) -> u8 {
 }
 
 /// Does nothing until a signal asks for the end, or for as long as `longest`.
-fn rest(signals: &Signals, longest: Option<Duration>) {
+pub(crate) fn rest(signals: &Signals, longest: Option<Duration>) {
     let until = longest.map(|longest| Instant::now() + longest);
     loop {
         let left = until.map_or(LONG, |until| until.saturating_duration_since(Instant::now()));

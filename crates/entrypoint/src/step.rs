@@ -11,7 +11,7 @@ use std::{
 
 use nix::unistd::{getgid, getuid};
 use tektite_protocol::{
-    flags::StepFlags,
+    flags::{ResultsFrom, StepFlags},
     paths::FAILED_SUFFIX,
     termination::{self, Entry, Kind},
 };
@@ -29,7 +29,8 @@ use crate::{
     message::{self, WriteError},
     outcome::{Ending, Verdict},
     references::References,
-    results, sys,
+    results::{self, Limit},
+    sys,
     tee::Tee,
     wait::{Turn, Waiting, is_cancelled},
 };
@@ -258,19 +259,34 @@ impl Step<'_> {
 
     fn results(&self, verdict: &mut Verdict) -> Vec<Entry> {
         let mut problems = Vec::new();
+        let limit = match self.flags.results_from {
+            ResultsFrom::Message => Limit::Message,
+            ResultsFrom::Log { most } => Limit::Log(most),
+        };
         let task = self.flags.results.as_deref().unwrap_or_default();
         let directory = self.layout.results_dir();
-        let mut entries = results::collect(&directory, task, Kind::TaskResult, &mut problems, self.log);
-        if let Some(metadata) = self.metadata() {
-            let directory = metadata.join("results");
-            let own = &self.flags.step_results;
+        let mut entries =
+            results::collect(&directory, task, Kind::TaskResult, limit, &mut problems, self.log);
+        let own_directory = self.metadata().map(|metadata| metadata.join("results"));
+        let own = &self.flags.step_results;
+        if let Some(own_directory) = &own_directory {
             entries.extend(results::collect(
-                &directory,
+                own_directory,
                 own,
                 Kind::StepResult,
+                limit,
                 &mut problems,
                 self.log,
             ));
+        }
+        if let ResultsFrom::Log { .. } = self.flags.results_from {
+            // Checked here, where the step can still fail for it; told by the sidecar.
+            problems.extend(results::fit_together(&entries).err());
+            results::open_to_all(&directory, task);
+            if let Some(own_directory) = &own_directory {
+                results::open_to_all(own_directory, own);
+            }
+            entries.clear();
         }
         for problem in problems {
             self.fail(&problem, verdict);

@@ -5,11 +5,14 @@
 //! first `--` belongs to the step's own command. [`StepFlags::to_args`] and [`StepFlags::parse`] are
 //! each other's inverse.
 
-use crate::{GoDuration, When};
+use crate::{GoDuration, When, log_results::MAX_TOTAL_BYTES};
 
 /// The longest piece of a script in one argument. Linux takes 128 KiB with the closing NUL; the
 /// kubelet still has to undouble the dollars, which only makes a piece shorter.
 pub const SCRIPT_PIECE_BYTES: usize = 96 * 1024;
+
+/// The word for results that travel in a sidecar's log, on the command line and in the settings.
+pub const SIDECAR_LOGS: &str = "sidecar-logs";
 
 /// What happens after the step's command exits with an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +65,19 @@ impl LogLevel {
             .into_iter()
             .find(|level| level.as_str() == word)
     }
+}
+
+/// How a step's results get to the controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResultsFrom {
+    /// In its termination message.
+    #[default]
+    Message,
+    /// In the log of a sidecar that reads the files.
+    Log {
+        /// The most bytes that one value may have.
+        most: usize,
+    },
 }
 
 /// A script that the step's own entrypoint puts in place, where no init container has done it.
@@ -117,6 +133,8 @@ pub struct StepFlags {
     pub step_links: Vec<String>,
     /// The most that is kept of the termination message, where that is less than usual; in bytes.
     pub message_limit: Option<usize>,
+    /// How results get to the controller.
+    pub results_from: ResultsFrom,
     /// What a failing command means.
     pub on_error: Option<OnError>,
     /// The longest the command may take; zero is no limit.
@@ -190,6 +208,10 @@ impl StepFlags {
         }
         if let Some(limit) = self.message_limit {
             flag("message_limit", &limit.to_string());
+        }
+        if let ResultsFrom::Log { most } = self.results_from {
+            flag("result_from", SIDECAR_LOGS);
+            flag("max_result_size", &most.to_string());
         }
         if let Some(on_error) = self.on_error {
             flag("on_error", on_error.as_str());
@@ -285,6 +307,24 @@ impl StepFlags {
                     .map_err(|_| bad(name, &word, "write a number of bytes"))?;
                 self.message_limit = Some(limit);
             }
+            "result_from" => {
+                let word = value()?;
+                if word != SIDECAR_LOGS {
+                    return Err(bad(name, &word, "write sidecar-logs"));
+                }
+                if self.results_from == ResultsFrom::Message {
+                    self.results_from = ResultsFrom::Log {
+                        most: MAX_TOTAL_BYTES,
+                    };
+                }
+            }
+            "max_result_size" => {
+                let word = value()?;
+                let most = word
+                    .parse()
+                    .map_err(|_| bad(name, &word, "write a number of bytes"))?;
+                self.results_from = ResultsFrom::Log { most };
+            }
             "on_error" => {
                 let word = value()?;
                 self.on_error = Some(match word.as_str() {
@@ -327,7 +367,7 @@ impl StepFlags {
     }
 }
 
-fn bad(flag: &str, value: &str, allowed: &str) -> FlagError {
+pub(crate) fn bad(flag: &str, value: &str, allowed: &str) -> FlagError {
     FlagError::BadValue {
         flag: format!("-{flag}"),
         value: value.to_owned(),
@@ -420,6 +460,7 @@ mod tests {
             step_metadata_dir: "/tekton/run/1/status".into(),
             step_links: vec!["step-b".into(), "1".into()],
             message_limit: Some(1117),
+            results_from: ResultsFrom::Log { most: 4096 },
             on_error: Some(OnError::Continue),
             timeout: Some(GoDuration::from_secs(90)),
             stdout_path: "/workspace/o".into(),
@@ -460,7 +501,8 @@ mod tests {
         assert_eq!(
             flags.to_args().join(" "),
             "-wait_file /tekton/run/0/out -wait_file_content -post_file /tekton/run/1/out -termination_path \
-             /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -message_limit 1117 -on_error \
+             /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -message_limit 1117 -result_from sidecar-logs \
+             -max_result_size 4096 -on_error \
              continue -timeout 1m30s -stdout_path /workspace/o -stderr_path /workspace/e -step_results r --when_expressions [{\"cel\":\"'\\\"'.size() > 0\"}] -results a,b -log_level debug -entrypoint \
              /tekton/scripts/script-1-abcde -- init -- -x"
         );
@@ -478,6 +520,8 @@ mod tests {
         for (text, part) in [
             ("-nope 1", "unknown flag -nope"),
             ("-post_file", "flag -post_file needs a value"),
+            ("-result_from x", "write sidecar-logs"),
+            ("-max_result_size x", "write a number of bytes"),
             ("-on_error maybe", "write continue or stopAndFail"),
             ("-timeout 5", "a unit is missing"),
             ("-timeout -5s", "cannot be negative"),

@@ -9,6 +9,7 @@
 pub mod artifact;
 pub mod cel;
 pub mod flags;
+pub mod log_results;
 pub mod paths;
 pub mod sidecar;
 pub mod termination;

@@ -11,6 +11,7 @@ use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::config::Settings;
 use crate::matcher::{self, Pattern};
 
 /// One case, read and checked.
@@ -43,6 +44,10 @@ pub(crate) struct Header {
     /// For readers only: what had to be prepared, and why.
     #[serde(default, rename = "setup")]
     _setup: Option<String>,
+    #[serde(default)]
+    flags: BTreeMap<String, String>,
+    #[serde(default)]
+    defaults: BTreeMap<String, String>,
     /// Labels and annotations of the case's namespace.
     #[serde(default)]
     pub(crate) namespace: NamespaceMeta,
@@ -54,6 +59,16 @@ pub(crate) struct Header {
     pub(crate) actions: Vec<Action>,
     /// What must come of it.
     pub(crate) expect: Vec<Expectation>,
+}
+
+impl Header {
+    /// The configuration in force while the case runs.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            flags: self.flags.clone(),
+            defaults: self.defaults.clone(),
+        }
+    }
 }
 
 /// What the case's namespace carries.

@@ -11,6 +11,7 @@ mod case;
 mod check;
 mod cli;
 mod cluster;
+mod config;
 mod corpus;
 mod load;
 mod matcher;

@@ -1,19 +1,25 @@
 //! All cases, side by side.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, stream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 use crate::attempt;
 use crate::case::Case;
 use crate::cluster::Cluster;
+use crate::config::{Config, Settings};
 use crate::corpus;
 use crate::load;
 use crate::report::Reporter;
+
+/// How long a change of our ConfigMaps takes to reach the controller, at most.
+const TAKEN_UP: Duration = Duration::from_secs(3);
 
 /// Which cases to run, and how.
 #[derive(Debug, clap::Args)]
@@ -53,23 +59,41 @@ pub(crate) async fn run(options: Options) -> Result<bool> {
 }
 
 async fn run_cases(cluster: &Cluster, cases: &[Case], options: &Options) -> Result<bool> {
-    until_signal(cluster, async {
-        let mut reporter = Reporter::default();
-        let one = async |case| {
-            let start = Instant::now();
-            (
-                case,
-                attempt::run(cluster, case, options.keep).await,
-                start.elapsed(),
-            )
-        };
-        let mut outcomes = stream::iter(cases).map(one).buffer_unordered(options.jobs.into());
-        while let Some((case, outcome, took)) = outcomes.next().await {
-            reporter.case(case, took, &outcome);
+    // Those that need nothing special come first.
+    let mut groups = BTreeMap::<Settings, Vec<&Case>>::new();
+    for case in cases {
+        groups.entry(case.header.settings()).or_default().push(case);
+    }
+    let mut config = Config::read(cluster).await?;
+    let mut reporter = Reporter::default();
+    let result = until_signal(cluster, async {
+        for (settings, cases) in groups {
+            if config.set(cluster, &settings).await? {
+                sleep(TAKEN_UP).await;
+            }
+            run_group(cluster, &cases, options, &mut reporter).await;
         }
-        Ok(reporter.end())
+        Ok(())
     })
-    .await
+    .await;
+    let restored = config.set(cluster, &Settings::default()).await;
+    result?;
+    restored?;
+    Ok(reporter.end())
+}
+
+async fn run_group(cluster: &Cluster, cases: &[&Case], options: &Options, reporter: &mut Reporter) {
+    let one = async |case: &'_ Case| {
+        let start = Instant::now();
+        let outcome = attempt::run(cluster, case, options.keep).await;
+        (outcome, start.elapsed())
+    };
+    let mut outcomes = stream::iter(cases.iter().copied())
+        .map(|case| async move { (case, one(case).await) })
+        .buffer_unordered(options.jobs.into());
+    while let Some((case, (outcome, took))) = outcomes.next().await {
+        reporter.case(case, took, &outcome);
+    }
 }
 
 /// Does the work unless a signal comes; then nothing is left on the cluster.

@@ -93,6 +93,7 @@ mod tests {
         config::Config,
         delivery::Delivery,
         lifecycle::{DeliverySettings, Fallback, Fetched, after_failure, plan},
+        observe::ResultsLog,
         sidecars::Surroundings,
     };
 
@@ -143,6 +144,7 @@ mod tests {
             pod: Some(pod),
             fetched: Fetched::Nothing,
             actions: &actions,
+            log: &ResultsLog::NotRead,
             config: &config,
             delivery: DeliverySettings {
                 form: Delivery::ImageVolume,

@@ -8,7 +8,7 @@ use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, TaskSpec, labels, tas
 
 use super::{
     DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, beside,
-    prepare,
+    prepare, room,
 };
 use crate::{
     condition,
@@ -55,6 +55,14 @@ pub fn wanted_actions(run: &TaskRun, fetched: &Fetched) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// The container of the run's Pod whose log the controller has to fetch: the results are in it.
+pub fn wanted_log(run: &TaskRun, pod: Option<&PodView>) -> Option<&'static str> {
+    let spec = run.status.as_ref()?.task_spec.as_ref()?;
+    let needed = !run.is_done() && run.spec.status != RequestedStatus::Cancelled;
+    pod.filter(|_| needed)
+        .and_then(|pod| observe::log_wanted(spec, pod))
 }
 
 /// Whether the user holds a run that has not begun.
@@ -270,6 +278,7 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
     let subject = Subject {
         run_name: run.name(),
         spec,
+        log: gathered.log,
         now,
     };
     if replace(gathered, pod, plan) {
@@ -277,7 +286,11 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
     }
     let outcome = observe::observe(subject, pod, &mut plan.status);
     match outcome {
-        Outcome::Over => return,
+        Outcome::Over => return room::for_results(run, &mut plan.status, now),
+        Outcome::Reading(again_in) => {
+            plan.requeue = Some(Duration::from_secs(again_in));
+            return;
+        }
         Outcome::OverAndStuck => {
             steps_ended_with_the_run(run, &mut plan.status, now);
             return plan.effects.push(delete(pod));

@@ -11,14 +11,16 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 
 use crate::{
-    config::Config, delivery::Delivery, limit_range::Limits, pod_view::PodView, sidecars::Surroundings,
+    config::Config, delivery::Delivery, limit_range::Limits, observe::ResultsLog, pod_view::PodView,
+    sidecars::Surroundings,
 };
 
 mod beside;
 mod decide;
 mod prepare;
+mod room;
 
-pub use decide::{after_failure, plan, pod_name, wanted, wanted_actions};
+pub use decide::{after_failure, plan, pod_name, wanted, wanted_actions, wanted_log};
 
 /// What the controller has to fetch before [`plan`] can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Gathered<'a> {
     pub fetched: Fetched,
     /// The StepActions of its steps that exist, by name.
     pub actions: &'a BTreeMap<String, StepAction>,
+    /// What [`wanted_log`] asked for.
+    pub log: &'a ResultsLog,
     /// The operator's settings.
     pub config: &'a Config,
     /// How the entrypoint shall reach the steps of a new Pod.

@@ -5,18 +5,21 @@ mod delivery;
 mod failure;
 mod pending;
 mod results;
+mod results_log;
 mod sidecars;
 mod steps;
 
 use jiff::Timestamp;
 use tektite_api::{ConditionStatus, TaskRunStatus, TaskSpec};
-use tektite_protocol::artifact::ArtifactError;
+use tektite_protocol::{artifact::ArtifactError, log_results::Logged};
 
 pub use delivery::cannot_run_entrypoint;
 pub use pending::GRACE;
+pub use results_log::{ResultsLog, log_wanted};
 pub use sidecars::{Left, awaits_readiness, is_ready, left_running, states as sidecar_states};
 pub use steps::{StepView, first_step_started};
 
+use self::results_log::Found;
 use crate::{
     condition,
     pod_view::{Phase, PodView},
@@ -30,6 +33,8 @@ pub struct Subject<'a> {
     pub run_name: &'a str,
     /// What it runs, variables replaced.
     pub spec: &'a TaskSpec,
+    /// The log with results, where there is one.
+    pub log: &'a ResultsLog,
     /// Now.
     pub now: Timestamp,
 }
@@ -39,6 +44,8 @@ pub struct Subject<'a> {
 pub enum Outcome {
     /// It goes on; look again when the Pod changes, or after this many seconds.
     Ongoing(Option<u64>),
+    /// The steps are over, their results are still to come; look again after this many seconds.
+    Reading(u64),
     /// It is over, the Pod may stay.
     Over,
     /// It is over, and the Pod would wait for ever.
@@ -50,7 +57,16 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
     pod.name().clone_into(&mut status.pod_name);
     let steps = steps_of(subject.spec, pod, status);
     if is_complete(subject.spec, &steps, pod) {
-        complete(subject, pod, &steps, status);
+        let logged = match results_log::find(subject.log, pod, subject.now) {
+            Found::All(logged) => Ok(logged),
+            Found::Lost(why) => Err(why),
+            Found::Later(why) => {
+                let message = format!("All Steps have ended, their results are still to come: {why}");
+                condition::ongoing(status, Reason::Running, message, subject.now);
+                return Outcome::Reading(1);
+            }
+        };
+        complete(subject, pod, steps, logged, status);
         return Outcome::Over;
     }
     match pod.phase() {
@@ -122,13 +138,39 @@ fn all_ended(spec: &TaskSpec, steps: &[StepView<'_>]) -> bool {
         && steps.iter().all(|step| step.terminated().is_some())
 }
 
-fn complete(subject: Subject<'_>, pod: &PodView, steps: &[StepView<'_>], status: &mut TaskRunStatus) {
+fn complete(
+    subject: Subject<'_>,
+    pod: &PodView,
+    mut steps: Vec<StepView<'_>>,
+    logged: Result<Logged, String>,
+    status: &mut TaskRunStatus,
+) {
+    let (logged, lost) = match logged {
+        Ok(logged) => (logged, None),
+        Err(why) => (Logged::default(), Some(why)),
+    };
+    for (container, entry) in logged.steps {
+        let of = steps.iter_mut().find(|step| step.container.name == container);
+        if let Some(step) = of {
+            step.entries.push(entry);
+        }
+    }
+    let steps = steps.as_slice();
     // Where all steps have told their end, what else is in the Pod does not count.
     let told = all_ended(subject.spec, steps);
     let step_failed = steps.iter().any(StepView::failed);
     if step_failed || (pod.phase() == Phase::Failed && !told) {
         let (reason, message) = failure::explain(pod, steps);
         condition::failed(status, reason, message, subject.now);
+    } else if let Some(why) = lost {
+        let message = format!("All Steps have ended well, but their results are lost: {why}");
+        condition::failed(status, Reason::TaskRunResultsNotRead, message, subject.now);
+    } else if !logged.left_out.is_empty() {
+        let (reason, why) = (
+            Reason::TaskRunResultLargerThanAllowedLimit,
+            logged.left_out.join("; "),
+        );
+        condition::user_error(status, reason, why, subject.now);
     } else {
         let message = "All Steps have completed executing";
         condition::set(
@@ -140,7 +182,7 @@ fn complete(subject: Subject<'_>, pod: &PodView, steps: &[StepView<'_>], status:
         );
         status.completion_time = Some(condition::time(subject.now));
     }
-    status.results = results::task_results(subject.spec, steps);
+    status.results = results::task_results(subject.spec, &logged.task, steps);
     for (state, step) in status.steps.iter_mut().zip(steps) {
         state.results = results::step_results(step);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tektite_api::{ParamType, ParamValue, TaskResult, TaskRunStatus, TaskSpec, status::ResultValue};
-use tektite_protocol::termination::Kind;
+use tektite_protocol::termination::{Entry, Kind};
 
 use super::steps::StepView;
 
@@ -56,18 +56,21 @@ fn typed(declared: Option<&TaskResult>, name: &str, text: &str) -> ResultValue {
     }
 }
 
-/// The Task's results over all steps: the place of the first, the value of the last.
-pub(super) fn task_results(spec: &TaskSpec, steps: &[StepView<'_>]) -> Vec<ResultValue> {
+/// The Task's results, those from the log before those of all steps: the place of the first, the value of the last.
+pub(super) fn task_results(spec: &TaskSpec, logged: &[Entry], steps: &[StepView<'_>]) -> Vec<ResultValue> {
     let mut results: Vec<ResultValue> = Vec::new();
     let mut put = |result: ResultValue| match results.iter_mut().find(|known| known.name == result.name) {
         Some(known) => *known = result,
         None => results.push(result),
     };
+    let as_declared = |entry: &Entry| {
+        let declared = spec.results.iter().find(|result| result.name == entry.key);
+        typed(declared, &entry.key, &entry.value)
+    };
+    logged.iter().map(as_declared).for_each(&mut put);
     for view in steps {
-        for entry in view.entries.iter().filter(|entry| entry.kind == Kind::TaskResult) {
-            let declared = spec.results.iter().find(|result| result.name == entry.key);
-            put(typed(declared, &entry.key, &entry.value));
-        }
+        let told = view.entries.iter().filter(|entry| entry.kind == Kind::TaskResult);
+        told.map(as_declared).for_each(&mut put);
         let own = step_results(view);
         for result in &spec.results {
             let Some(ParamValue::String(reference)) = &result.value else {

@@ -29,6 +29,7 @@ fn look(pod: Value) -> (Outcome, Value) {
     let subject = Subject {
         run_name: "tr",
         spec: &spec,
+        log: &ResultsLog::NotRead,
         now: Timestamp::from_second(NOW).unwrap(),
     };
     let mut status = TaskRunStatus::default();

@@ -126,18 +126,25 @@ pub(super) fn init_container(
     if scripts.any() {
         mounts.push(mount(volumes::SCRIPTS, paths::SCRIPTS_DIR));
     }
+    Container {
+        name: "prepare".to_owned(),
+        args: Some(flags.to_args()),
+        volume_mounts: Some(mounts),
+        ..own_container(settings, template)
+    }
+}
+
+/// A container of ours that runs from the entrypoint's own image.
+pub(super) fn own_container(settings: DeliverySettings<'_>, template: &PodSpec) -> Container {
     let pod_user = template
         .security_context
         .as_ref()
         .and_then(|context| context.run_as_user);
     Container {
-        name: "prepare".to_owned(),
         image: Some(settings.image.to_owned()),
         image_pull_policy: Some(settings.pull_policy.to_owned()),
         command: Some(vec![paths::ENTRYPOINT_IN_IMAGE.to_owned()]),
-        args: Some(flags.to_args()),
         working_dir: Some("/".to_owned()),
-        volume_mounts: Some(mounts),
         security_context: Some(SecurityContext {
             // A Pod that runs as root must not make our container root as well.
             run_as_user: (pod_user == Some(0)).then_some(OUR_USER),

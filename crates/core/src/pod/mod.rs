@@ -6,6 +6,7 @@
 mod affinity;
 mod delivery;
 mod merge;
+mod results_log;
 mod security;
 mod sidecars;
 mod steps;
@@ -181,9 +182,19 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
     } else {
         First::AtOnce
     };
-    let all = spec.steps.len() + spec.sidecars.len() + init + input.around.foreign;
+    let results_from = results_log::way(&spec, input.config.flags.results_from);
+    let results_log = results_log::container(&results_log::Input {
+        spec: &spec,
+        delivery: input.delivery,
+        form,
+        template: &template.pod,
+        from: results_from,
+    });
+    let own = spec.steps.len() + spec.sidecars.len() + init + usize::from(results_log.is_some());
+    let all = own + input.around.foreign;
     let step_input = steps::Input {
         message_limit: termination::limit(all),
+        results_from,
         first,
         spec: &spec,
         scripts: &scripts,
@@ -193,13 +204,14 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         log_level: log_level(input.run)?,
     };
     let mut containers = steps::containers(&step_input)?;
-    let sidecars = sidecars::containers(&sidecars::Input {
+    let mut sidecars = sidecars::containers(&sidecars::Input {
         spec: &spec,
         scripts: &scripts,
         delivery: input.delivery.form,
         form,
         log_level: step_input.log_level,
     });
+    sidecars.extend(results_log);
     let volumes = volumes::all(&spec, &scripts, input.delivery, own_volumes)?;
     let mut init_containers = match input.delivery.form {
         Delivery::ImageVolume => Vec::new(),

@@ -7,7 +7,7 @@ use tektite_api::{
 };
 use tektite_protocol::{
     When,
-    flags::{LogLevel, OnError, StepFlags},
+    flags::{LogLevel, OnError, ResultsFrom, StepFlags},
     paths, termination,
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Input<'a> {
     pub(super) volumes: &'a [Volume],
     /// How much the kubelet keeps of each step's message.
     pub(super) message_limit: usize,
+    /// How results get to the controller.
+    pub(super) results_from: ResultsFrom,
     /// Whether the first step waits for the Pod's other containers.
     pub(super) first: First,
     /// How much the entrypoint says.
@@ -123,6 +125,7 @@ fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<Ste
             Vec::new()
         },
         message_limit: Some(input.message_limit).filter(|limit| *limit < termination::MAX_BYTES),
+        results_from: input.results_from,
         on_error,
         timeout: step.timeout,
         stdout_path: tee(step.stdout_config.as_ref()),

@@ -1,5 +1,6 @@
 //! Whole Pods as snapshots, one named rule each.
 
+mod results_log;
 mod sidecars;
 
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ pub(super) const STEPS: &str = "tekton-internal-steps";
 pub(super) const SCRIPTS: &str = "tekton-internal-scripts";
 const WORKSPACE: &str = "tekton-internal-workspace";
 const HOME: &str = "tekton-internal-home";
-const RESULTS: &str = "tekton-internal-results";
+pub(super) const RESULTS: &str = "tekton-internal-results";
 const ARTIFACTS: &str = "tekton-internal-artifacts";
 const DOWNWARD: &str = "tekton-internal-downward";
 

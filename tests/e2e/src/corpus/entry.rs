@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::case::{Fill, Need, text};
+use crate::config::Settings;
 use crate::load;
 
 /// The folders below the cases, and the kind of what is in them.
@@ -69,15 +70,6 @@ pub(crate) struct Document {
     pub(crate) names: Vec<String>,
     /// What makes the object a legal one.
     pub(crate) fix: Option<json_patch::Patch>,
-}
-
-/// Keys of our ConfigMaps that a case needs; cases with the same ones run together.
-#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Settings {
-    /// In `feature-flags`.
-    pub(crate) flags: BTreeMap<String, String>,
-    /// In `config-defaults`.
-    pub(crate) defaults: BTreeMap<String, String>,
 }
 
 /// One case.

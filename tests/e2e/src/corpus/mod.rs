@@ -11,19 +11,18 @@ use tokio::time::{Instant, sleep};
 
 use crate::case::NamespaceMeta;
 use crate::cluster::{Cluster, random};
+use crate::config::{Config, Settings};
 use crate::report::{Failure, indent, line};
 use crate::run::until_signal;
 
 mod attempt;
 mod bless;
 mod compare;
-mod config;
 mod entry;
 
 use attempt::{Place, Verdict};
-use config::Config;
+use entry::Kind;
 pub(crate) use entry::{Entry, is_corpus, load};
-use entry::{Kind, Settings};
 
 /// How long a change of the configuration may take to reach the webhooks.
 const SETTLE: Duration = Duration::from_secs(15);

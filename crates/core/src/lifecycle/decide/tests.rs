@@ -55,6 +55,7 @@ fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) 
         pod,
         fetched: Fetched::Nothing,
         actions: &NO_ACTIONS,
+        log: &crate::observe::ResultsLog::NotRead,
         config,
         delivery: DeliverySettings {
             form: Delivery::ImageVolume,

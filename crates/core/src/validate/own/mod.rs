@@ -21,6 +21,7 @@ use std::collections::{HashMap, HashSet};
 use k8s_openapi::api::core::v1::Volume;
 use serde_json::Value;
 use tektite_api::{Step, StepTemplate, TaskRun, TaskSpec, step_action::StepActionSpec};
+use tektite_protocol::flags::ResultsFrom;
 
 pub(crate) use amounts::resources;
 pub(crate) use references::Scope;
@@ -480,7 +481,7 @@ const MESSAGES: usize = 12 * 1024;
 
 /// Whether even empty results could not all be reported.
 fn result_size(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
-    if rules.config.flags.results_from_logs || spec.results.is_empty() {
+    if rules.config.flags.results_from != ResultsFrom::Message || spec.results.is_empty() {
         return;
     }
     // Around each name and value.

@@ -3,14 +3,25 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::case::Target;
 use crate::cluster::Cluster;
-use crate::corpus::entry::Settings;
 
 /// Where they are.
 const NAMESPACE: &str = "tekton-pipelines";
+
+/// Keys of our ConfigMaps that a case needs; cases with the same ones run together.
+#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub(crate) struct Settings {
+    /// In `feature-flags`.
+    #[serde(default)]
+    pub(crate) flags: BTreeMap<String, String>,
+    /// In `config-defaults`.
+    #[serde(default)]
+    pub(crate) defaults: BTreeMap<String, String>,
+}
 
 fn target(name: &str) -> Target {
     Target {
