@@ -103,8 +103,14 @@ impl Step<'_> {
             signals,
             log: self.log,
         };
+        let directory = std::env::current_dir();
         let (turn, used) = waiting.turn();
         let started = clock::rfc3339_now();
+        // What an earlier step has made anew is another directory of the same name, and we would still
+        // be in the old one. Where there is none any more, the old one has to do.
+        if let Ok(directory) = directory {
+            let _ = std::env::set_current_dir(directory);
+        }
         let ending = match turn {
             Turn::Mine => self.execute(signals, &cancel, began, used),
             Turn::Skipped(why) => {

@@ -195,3 +195,20 @@ fn a_long_wait_is_told_at_info() {
     assert!(done.log.contains(", after waiting "), "{}", done.log);
     assert_eq!(done.log.lines().count(), 2, "{}", done.log);
 }
+
+#[test]
+fn a_directory_that_was_made_anew_is_entered_as_it_is_now() {
+    for (anew, exit, out) in [("mkdir work; echo new > work/file", 0, "new\n"), (":", 1, "")] {
+        let pod = Pod::new();
+        fs::create_dir(pod.path("work")).unwrap();
+        fs::write(pod.path("work/file"), "old\n").unwrap();
+        let flags = pod.after(1, &["cat", "file"]);
+        let mut command = pod.command(&flags);
+        command.current_dir(pod.path("work"));
+        let later = pod.start_as(command, &flags);
+        later.says("waiting for");
+        assert_eq!(pod.run(&pod.sh(&format!("rm -r work; {anew}"))).exit, 0);
+        let done = later.wait();
+        assert_eq!((done.exit, done.stdout.as_str()), (exit, out), "{}", done.log);
+    }
+}
