@@ -57,7 +57,8 @@ build_entrypoint() { # way
 
 # Another compiler, so another directory. RUSTC_BOOTSTRAP: building the standard library is a feature
 # of nightly compilers. The two functions of the stub are all that the library then wants of an
-# unwinder, and only to print a backtrace; a panic still says its sentence and where it was.
+# unwinder, and only to print a backtrace; a panic still says its sentence and where it was. Nobody
+# reads the tables for unwinding then, an eighth of the file.
 build_with_debian() {
   local stub=target/musl/unwind
   mkdir -p "$stub"
@@ -67,7 +68,7 @@ build_with_debian() {
     ar rc "$stub/libunwind.a" "$stub/unwind.o"
   fi
   RUSTC=$DEBIAN_RUSTC RUSTC_BOOTSTRAP=1 CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc \
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=static -L native=$PWD/$stub" \
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=static -C force-unwind-tables=no -L native=$PWD/$stub" \
     cargo build --locked --profile entrypoint --target "$MUSL" --target-dir target/musl \
     -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --package tektite-entrypoint
 }

@@ -38,16 +38,23 @@ fn pod() -> Pod {
     pod
 }
 
-/// Step 1, whose script is in place already or comes with it.
-fn scripted(pod: &Pod, text: &str, args: &[&str], comes: bool) -> StepFlags {
+/// Who puts a script in place.
+#[derive(Clone, Copy, PartialEq)]
+enum Placed {
+    ByTheStep,
+    Before,
+}
+
+/// Step 1, which runs a script.
+fn scripted(pod: &Pod, text: &str, args: &[&str], placed: Placed) -> StepFlags {
     let path = pod.text("tekton/scripts/script-1-abcde");
     let script = Script::new(&path, text);
-    if !comes {
+    if placed == Placed::Before {
         fs::create_dir_all(pod.path("tekton/scripts")).unwrap();
         fs::write(&path, text).unwrap();
     }
     StepFlags {
-        script: comes.then_some(script),
+        script: (placed == Placed::ByTheStep).then_some(script),
         ..pod.after(1, &[&[path.as_str()], args].concat())
     }
 }
@@ -71,10 +78,10 @@ fn values_reach_arguments_environment_and_scripts() {
     assert_eq!(done.exit, 0, "{}", done.log);
     assert_eq!(done.stdout, format!("<x{VALUES}><{VALUES}>"));
 
-    for comes in [true, false] {
+    for placed in [Placed::ByTheStep, Placed::Before] {
         let pod = self::pod();
         let text = "#!/bin/sh\nprintf '%s|' \"$@\" '$(steps.0.outputs.image)' '$(steps.0.results.x)'\n";
-        let done = pod.run(&scripted(&pod, text, &["an argument"], comes));
+        let done = pod.run(&scripted(&pod, text, &["an argument"], placed));
         assert_eq!(done.exit, 0, "{}", done.log);
         assert_eq!(done.stdout, format!("an argument|{VALUES}|$(steps.0.results.x)|"));
     }
@@ -82,10 +89,10 @@ fn values_reach_arguments_environment_and_scripts() {
 
 #[test]
 fn a_reference_that_leads_nowhere_fails_the_step_before_it_runs() {
-    for comes in [true, false] {
+    for placed in [Placed::ByTheStep, Placed::Before] {
         let pod = pod();
         let text = "#!/bin/sh\ntouch ran; echo $(steps.0.inputs.image)\n";
-        let done = pod.run(&scripted(&pod, text, &[], comes));
+        let done = pod.run(&scripted(&pod, text, &[], placed));
         assert_eq!(
             (done.exit, done.released(), pod.has("ran")),
             (1, false, false),
