@@ -204,10 +204,6 @@ fn complete(
     if let Err(mismatch) = results::check_types(subject.spec, &mut status.results) {
         condition::user_error(status, Reason::TaskRunValidationFailed, mismatch, subject.now);
     }
-    if let Err(too_much) = results::check_size(status) {
-        let reason = Reason::TaskRunResultLargerThanAllowedLimit;
-        condition::user_error(status, reason, too_much, subject.now);
-    }
 }
 
 fn tell_artifacts(steps: &[StepView<'_>], status: &mut TaskRunStatus) -> Result<(), ArtifactError> {

@@ -2,16 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tektite_api::{ParamType, ParamValue, TaskResult, TaskRunStatus, TaskSpec, status::ResultValue};
+use tektite_api::{ParamType, ParamValue, TaskResult, TaskSpec, status::ResultValue};
 use tektite_protocol::termination::{Entry, Kind};
 
 use super::steps::StepView;
 
-/// The most that all results of a run may hold. Small messages can stand for much when they are
-/// compressed, and what is too large for the API server could never be stored.
-const MAX_BYTES: usize = 512 * 1024;
-
-/// Results that are not of their declared type, lack keys, or are too much.
+/// Results that are not of their declared type, or lack keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ResultError {
     /// Of another type.
@@ -26,19 +22,6 @@ pub(super) enum ResultError {
         .0.iter().map(|(name, keys)| format!("{name}:[{}]", keys.join(" "))).collect::<Vec<_>>().join(" ")
     )]
     MissingKeys(BTreeMap<String, Vec<String>>),
-    /// More than fits.
-    #[error(
-        "the results of this run and its steps have {bytes} bytes together, more than the limit of {MAX_BYTES}; the \
-         largest is \"{largest}\" with {largest_bytes} bytes: put large data in a workspace"
-    )]
-    TooLarge {
-        /// All of them.
-        bytes: usize,
-        /// The name of the largest.
-        largest: String,
-        /// Its size.
-        largest_bytes: usize,
-    },
 }
 
 /// A value as its declaration wants it: a declared string stays text, all else is read as JSON.
@@ -137,79 +120,5 @@ pub(super) fn check_types(spec: &TaskSpec, results: &mut Vec<ResultValue>) -> Re
         (false, _) => Err(ResultError::WrongType(wrong)),
         (true, false) => Err(ResultError::MissingKeys(missing)),
         (true, true) => Ok(()),
-    }
-}
-
-/// Takes out all results if they are too much together, and says so.
-pub(super) fn check_size(status: &mut TaskRunStatus) -> Result<(), ResultError> {
-    let of_steps = status.steps.iter().flat_map(|step| &step.results);
-    let sizes = status.results.iter().chain(of_steps);
-    let sizes: Vec<(usize, &str)> = sizes
-        .map(|result| (size(&result.value), result.name.as_str()))
-        .collect();
-    let bytes: usize = sizes.iter().map(|(size, _)| size).sum();
-    let Some((largest_bytes, largest)) = sizes.into_iter().max().filter(|_| bytes > MAX_BYTES) else {
-        return Ok(());
-    };
-    let error = ResultError::TooLarge {
-        bytes,
-        largest: largest.to_owned(),
-        largest_bytes,
-    };
-    status.results.clear();
-    for step in &mut status.steps {
-        step.results.clear();
-    }
-    Err(error)
-}
-
-fn size(value: &ParamValue) -> usize {
-    match value {
-        ParamValue::String(text) => text.len(),
-        ParamValue::Array(list) => list.iter().map(String::len).sum(),
-        ParamValue::Object(map) => map.iter().map(|(key, value)| key.len() + value.len()).sum(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tektite_api::status::StepState;
-
-    #[test]
-    fn all_results_together_have_a_limit() {
-        let result = |name: &str, bytes: usize| ResultValue {
-            name: name.to_owned(),
-            result_type: ParamType::String,
-            value: "x".repeat(bytes).as_str().into(),
-        };
-        for (of_task, of_step, expected) in [
-            (0, 0, None),
-            (MAX_BYTES - 5, 5, None),
-            (
-                MAX_BYTES - 5,
-                6,
-                Some(
-                    "have 524289 bytes together, more than the limit of 524288; the largest is \"t\" with 524283 bytes",
-                ),
-            ),
-            (6, MAX_BYTES - 5, Some("the largest is \"s\" with 524283 bytes")),
-        ] {
-            let mut status = TaskRunStatus {
-                results: vec![result("t", of_task)],
-                steps: vec![StepState {
-                    results: vec![result("s", of_step)],
-                    ..StepState::default()
-                }],
-                ..TaskRunStatus::default()
-            };
-            let checked = check_size(&mut status).map_err(|error| error.to_string());
-            assert_eq!(status.results.is_empty(), expected.is_some());
-            match (checked, expected) {
-                (Ok(()), None) => {}
-                (Err(error), Some(part)) => assert!(error.contains(part), "{error}"),
-                (checked, expected) => panic!("{checked:?}, expected {expected:?}"),
-            }
-        }
     }
 }
