@@ -3,8 +3,9 @@
 //! The kubelet makes a missing `subPath` of a mount, with the permissions of the volume's root, so that any
 //! user can work there; a directory that the container runtime makes belongs to root. So each such
 //! directory is mounted once more, out of the way: at its own place the mount could not be removed or
-//! renamed by a step that cleans up. The first step mounts those of the later steps, too, so that all are
-//! there before anything runs; but for volumes that it does not see itself.
+//! renamed by a step that cleans up. The first step mounts those of all steps, so that they are there before
+//! anything runs, and no container that starts later fails because a step has removed one; but for volumes
+//! that the first step does not see, where each step mounts its own.
 
 use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
 
@@ -23,21 +24,39 @@ pub(super) fn make(steps: &mut [Container], others: &[Volume]) {
         .collect();
     let Some(first) = steps.first_mut() else { return };
     let sees = |made: &VolumeMount| {
-        let mut mounts = first.volume_mounts.iter().flatten();
-        mounts.any(|mount| mount.name == made.name && mount.read_only != Some(true))
+        first
+            .volume_mounts
+            .iter()
+            .flatten()
+            .any(|mount| shows(mount, made))
     };
     let mut early: Vec<VolumeMount> = Vec::new();
-    for (index, mount) in made.iter().enumerate() {
+    let mut late: Vec<(usize, VolumeMount)> = Vec::new();
+    for (index, mount) in made.into_iter().enumerate() {
         let Some(mount) = mount else { continue };
         let same = |known: &VolumeMount| known.name == mount.name && known.sub_path == mount.sub_path;
-        if (index == 0 || sees(mount)) && !early.iter().any(same) {
-            early.push(mount.clone());
+        if !sees(&mount) {
+            late.push((index, mount));
+        } else if !early.iter().any(same) {
+            early.push(mount);
         }
     }
     first.volume_mounts.get_or_insert_default().extend(early);
-    for (step, mount) in steps.iter_mut().zip(made).skip(1) {
-        step.volume_mounts.get_or_insert_default().extend(mount);
+    for (index, mount) in late {
+        steps[index].volume_mounts.get_or_insert_default().push(mount);
     }
+}
+
+/// Whether who has `mount` can write where `made` is.
+fn shows(mount: &VolumeMount, made: &VolumeMount) -> bool {
+    let part = mount
+        .sub_path
+        .as_deref()
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let below = made.sub_path.as_deref().and_then(|path| path.strip_prefix(part));
+    let below = below.is_some_and(|below| part.is_empty() || below.starts_with('/'));
+    mount.name == made.name && mount.read_only != Some(true) && mount.sub_path_expr.is_none() && below
 }
 
 /// The mount that makes the working directory of a step, from the volume that covers it.
