@@ -112,8 +112,53 @@ K
 # Where a full registry for the images as they are now is or will be.
 registry_seed() {
   local sum
-  sum=$( (cat "$IMAGES"/*.stamp; declare -f registry_storage registry_content) | sha256sum)
+  sum=$( (cat "$IMAGES"/*.stamp; declare -f registry_storage registry_content registry_variants) | sha256sum)
   echo "$IMAGES/registry-${sum:0:12}"
+}
+
+# Variants of busybox that run something by themselves, in the registry at 127.0.0.1:5000 alone: only its
+# configurations and manifests are new. tool:1 has an ENTRYPOINT and a CMD, tool:silent has neither, and
+# tool:platforms is an index of images that run different things.
+registry_variants() {
+  local registry=http://127.0.0.1:5000/v2 work=$1
+  local image=application/vnd.oci.image.manifest.v1+json index=application/vnd.oci.image.index.v1+json
+  fetch() { curl -fsS -H "Accept: $image" "$registry/busybox/$1"; }
+  sum() { printf 'sha256:%s' "$(sha256sum "$1" | cut -d' ' -f1)"; }
+  put() { # name type file
+    curl -fsS -o /dev/null -X PUT -H "Content-Type: $2" --data-binary "@$3" "$registry/tool/manifests/$1"
+  }
+  variant() { # architecture entrypoint cmd: prints the new manifest's digest
+    local upload
+    fetch "blobs/$config" | jq -c --arg a "$1" --argjson e "$2" --argjson c "$3" \
+      '.architecture = $a | .config.Entrypoint = $e | .config.Cmd = $c' >"$work/config"
+    upload=$(curl -fsS -o /dev/null -D - -X POST "$registry/tool/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+    curl -fsS -o /dev/null -X PUT -H "Content-Type: application/octet-stream" --data-binary "@$work/config" "$upload&digest=$(sum "$work/config")"
+    jq -c --arg d "$(sum "$work/config")" --argjson n "$(stat -c %s "$work/config")" \
+      '.config.digest = $d | .config.size = $n' "$work/busybox" >"$work/manifest"
+    put "$(sum "$work/manifest")" $image "$work/manifest"
+    sum "$work/manifest"
+  }
+  local config layer digest
+  fetch manifests/latest >"$work/busybox"
+  config=$(jq -r .config.digest "$work/busybox")
+  for layer in $(jq -r '.layers[].digest' "$work/busybox"); do
+    curl -fsS -o /dev/null -X POST "$registry/tool/blobs/uploads/?mount=$layer&from=busybox"
+  done
+  # shellcheck disable=SC2016 # not for this shell
+  variant amd64 '["echo", "entrypoint", "$HOME"]' '["cmd"]' >/dev/null
+  put 1 $image "$work/manifest"
+  variant amd64 null null >/dev/null
+  put silent $image "$work/manifest"
+  digest=$(variant amd64 '["echo", "for this one"]' '["cmd"]')
+  entry() { # digest architecture
+    jq -cn --arg t $image --arg d "$1" --arg a "$2" --argjson n "$(stat -c %s "$work/manifest")" \
+      '{mediaType: $t, digest: $d, size: $n, platform: {os: "linux", architecture: $a}}'
+  }
+  entry "$digest" amd64 >"$work/entries"
+  digest=$(variant arm64 '["echo", "for another"]' '["cmd"]')
+  entry "$digest" arm64 >>"$work/entries"
+  jq -cs --arg t $index '{schemaVersion: 2, mediaType: $t, manifests: .}' "$work/entries" >"$work/index"
+  put platforms $index "$work/index"
 }
 
 # Fills a registry once. It runs in a network namespace of its own, so that its port is free.
@@ -133,7 +178,9 @@ registry_storage() {
     until curl -fs -o /dev/null http://127.0.0.1:5000/v2/; do sleep .1; done
     while read -r repository archive; do
       skopeo copy -q --preserve-digests --dest-tls-verify=false "oci-archive:$2/$archive.tar" "docker://127.0.0.1:5000/$repository:latest"
-    done <"$1/content"' - "$work" "$IMAGES" >&2 9>&- || die "the registry cannot be filled (see $work/log)"
+    done <"$1/content"
+    eval "$3"
+    registry_variants "$1"' - "$work" "$IMAGES" "$(declare -f registry_variants)" >&2 9>&- || die "the registry cannot be filled (see $work/log)"
   for old in "$IMAGES"/registry-*; do
     # A cluster that runs may still have an older one mounted.
     grep -qs "lowerdir=$old" /proc/[0-9]*/mountinfo || rm -rf "$old"

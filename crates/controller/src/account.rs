@@ -2,7 +2,7 @@
 //! watched, never kept. What does not exist is an answer.
 
 use futures::future::try_join_all;
-use tektite_core::account::{Account, Secret, Secrets, ServiceAccount};
+use tektite_core::account::{Account, Secret, Secrets, ServiceAccount, each_once};
 
 use crate::{cluster::Cluster, error::Error};
 
@@ -52,6 +52,24 @@ pub async fn account(cluster: &Cluster, namespace: &str, name: &str) -> Result<A
     };
     let secrets = secrets(cluster, namespace, &account.secrets).await?;
     Ok(Account::Found { account, secrets })
+}
+
+/// The Secrets that images of a Pod are pulled with: those that it names, then those of its account. That
+/// one of them, or the account, does not exist is no error: the kubelet sees it the same way.
+///
+/// # Errors
+/// The API server would not say.
+pub async fn pull_secrets(
+    cluster: &Cluster,
+    namespace: &str,
+    named: &[String],
+    account: &str,
+) -> Result<Secrets, Error> {
+    let of_account = service_account(cluster, namespace, account)
+        .await?
+        .unwrap_or_default();
+    let all = named.iter().cloned().chain(of_account.image_pull_secrets);
+    secrets(cluster, namespace, &each_once(all)).await
 }
 
 fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {

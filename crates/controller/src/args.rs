@@ -1,5 +1,7 @@
 //! What can be set from outside. No I/O.
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
 use tektite_core::delivery::DeliveryMode;
 
@@ -39,6 +41,14 @@ pub struct Args {
     /// How many TaskRuns are worked on at the same time.
     #[arg(long, env = "CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
+
+    /// A file with more CAs (PEM) that registries may have; it may be missing, and may change.
+    #[arg(
+        long,
+        env = "REGISTRY_AUTHORITIES",
+        default_value = "/etc/config-registry-cert/cert"
+    )]
+    pub registry_authorities: PathBuf,
 
     /// The port of /livez, /readyz and /metrics.
     #[arg(long, env = "ADMIN_PORT", default_value_t = 9090)]

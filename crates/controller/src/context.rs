@@ -1,6 +1,6 @@
 //! What all parts of the controller share. No I/O of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use k8s_openapi::api::core::v1::LimitRange;
@@ -24,6 +24,7 @@ use crate::{
     pace::Pace,
     queue::Queue,
     readiness::Readiness,
+    registry::Registries,
 };
 
 /// What was set at the start.
@@ -41,6 +42,8 @@ pub struct Settings {
     pub delivery_mode: DeliveryMode,
     /// How many TaskRuns are worked on at the same time.
     pub concurrency: u16,
+    /// The file with more CAs of registries.
+    pub registry_authorities: PathBuf,
     /// What this build calls itself.
     pub revision: &'static str,
 }
@@ -54,6 +57,7 @@ impl From<&Args> for Settings {
             pull_policy: args.entrypoint_image_pull_policy.clone(),
             delivery_mode: args.entrypoint_delivery,
             concurrency: args.concurrency,
+            registry_authorities: args.registry_authorities.clone(),
             revision: option_env!("TEKTITE_REVISION").unwrap_or("unknown"),
         }
     }
@@ -78,7 +82,9 @@ pub struct Context {
     /// What the API server's version means for sidecars.
     pub kubernetes: ArcSwap<Kubernetes>,
     /// TaskRuns that want a look.
-    pub queue: Queue,
+    pub queue: Arc<Queue>,
+    /// What images run.
+    pub registries: Registries,
     /// Status changes that wait a moment.
     pub pace: Pace,
     /// Where events go.
@@ -98,6 +104,7 @@ impl Context {
         registry: &mut Registry,
     ) -> (Arc<Self>, mpsc::Receiver<Waiting>) {
         let metrics = Metrics::register(registry);
+        let queue = Arc::new(Queue::closed());
         let (events, notes) = events::channel(metrics.clone());
         let context = Self {
             cluster: Cluster::new(client, metrics.clone(), limit),
@@ -108,7 +115,12 @@ impl Context {
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
             kubernetes: ArcSwap::default(),
-            queue: Queue::closed(),
+            registries: Registries::new(
+                settings.registry_authorities.clone(),
+                Arc::clone(&queue),
+                metrics.clone(),
+            ),
+            queue,
             pace: Pace::default(),
             events,
             metrics,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tektite_api::{StepAction, TaskRun};
 use tektite_core::{
     config::Config,
+    image::Answers,
     lifecycle::{self, DeliverySettings, Fetched, Gathered, Wanted},
     limit_range::Limits,
     observe::ResultsLog,
@@ -25,6 +26,8 @@ pub struct Found<'a> {
     fetched: Fetched,
     actions: BTreeMap<String, StepAction>,
     log: ResultsLog,
+    /// What the registries said of images, if they were asked.
+    pub images: Answers,
     config: Arc<Config>,
     delivery: DeliverySettings<'a>,
     around: Surroundings,
@@ -42,6 +45,7 @@ impl Found<'_> {
             fetched: self.fetched.clone(),
             actions: &self.actions,
             log: &self.log,
+            images: &self.images,
             config: &self.config,
             delivery: self.delivery,
             around: self.around,
@@ -87,6 +91,7 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         fetched,
         actions,
         log,
+        images: Answers::new(),
         config: context.config.load_full(),
         delivery: context.delivery_settings(),
         around: Surroundings {

@@ -31,6 +31,7 @@ pub mod queue;
 pub mod readiness;
 pub mod reconcile;
 pub mod refusal;
+pub mod registry;
 pub mod run;
 pub mod status;
 pub mod trigger;

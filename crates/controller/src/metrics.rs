@@ -61,6 +61,9 @@ pub struct Metrics {
     pub undecodable: Family<KindLabels, Counter>,
     /// Interruptions of watches.
     pub watch_errors: Family<KindLabels, Counter>,
+    /// Images of steps without a command: `hit`, `stale` and `held` were known, `found`, `passing` and
+    /// `lasting` had to be asked.
+    pub image_look_ups: Family<OutcomeLabels, Counter>,
     /// 1 where the ConfigMap in the cluster is the one in force.
     pub config_valid: Family<ConfigLabels, Gauge>,
 }
@@ -82,6 +85,7 @@ impl Metrics {
             events: Family::default(),
             undecodable: Family::default(),
             watch_errors: Family::default(),
+            image_look_ups: Family::default(),
             config_valid: Family::default(),
         };
         let ours = registry.sub_registry_with_prefix("tektite_controller");
@@ -127,6 +131,11 @@ impl Metrics {
             metrics.watch_errors.clone(),
         );
         ours.register(
+            "image_look_ups",
+            "Look-ups of images by what came of them",
+            metrics.image_look_ups.clone(),
+        );
+        ours.register(
             "config_valid",
             "Whether the ConfigMap is in force",
             metrics.config_valid.clone(),
@@ -145,6 +154,13 @@ impl Metrics {
         self.reconciles
             .get_or_create(&OutcomeLabels { outcome })
             .observe(took.as_secs_f64());
+    }
+
+    /// Something became of a look-up.
+    pub fn looked_up(&self, outcome: &'static str) {
+        self.image_look_ups
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
     }
 
     /// Something became of an event.

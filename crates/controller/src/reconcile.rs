@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use tektite_api::TaskRun;
-use tektite_core::lifecycle::{self, Plan, Refusal, Severity};
+use tektite_core::{
+    image::{Question, keyring::Keyring},
+    lifecycle::{self, Plan, Refusal, Severity},
+};
 
 use crate::{
+    account,
     apply::apply,
     cache::Key,
     context::Context,
@@ -13,6 +17,7 @@ use crate::{
     events::{self, Note},
     gather::{Found, gather},
     refusal::message,
+    registry::Asked,
     status,
     trigger::is_ours,
 };
@@ -56,7 +61,43 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
     }
     let found = gather(context, run).await?;
     let plan = lifecycle::plan(&found.gathered());
+    match plan.look_up {
+        // Few runs ask for it: the others need not have room for it.
+        Some(question) => Box::pin(decide_anew(context, key, found, question)).await,
+        None => perform(context, &found, plan).await,
+    }
+}
+
+/// Decides with what is known of images.
+async fn decide_anew(
+    context: &Context,
+    key: &Key,
+    mut found: Found<'_>,
+    question: Question,
+) -> Result<Outcome, Error> {
+    let asked = look_up(context, key, &question).await?;
+    if let Some(left) = asked.quiet {
+        // Most registries answer before there is anything to tell.
+        return Ok(Outcome::Settled(Some(left)));
+    }
+    found.images = asked.answers;
+    let plan = lifecycle::plan(&found.gathered());
     perform(context, &found, plan).await
+}
+
+/// What is known of the images that a decision about the run called `key` needs. Nothing here waits for a
+/// registry.
+async fn look_up(context: &Context, key: &Key, question: &Question) -> Result<Asked, Error> {
+    let secrets = account::pull_secrets(
+        &context.cluster,
+        &key.namespace,
+        &question.pull_secrets,
+        &question.service_account,
+    )
+    .await?;
+    let settings = &context.config.load().defaults.image_look_up;
+    let keyring = Keyring::new(&secrets);
+    Ok(context.registries.ask(key, &question.images, &keyring, settings))
 }
 
 /// Carries out `plan`.

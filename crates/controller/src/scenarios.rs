@@ -1,5 +1,6 @@
 //! What happens between us and the API server, request by request.
 
+mod images;
 mod results_log;
 mod streams;
 

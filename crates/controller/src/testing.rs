@@ -133,6 +133,7 @@ pub(crate) fn context() -> TestContext {
         pull_policy: "IfNotPresent".to_owned(),
         delivery_mode: DeliveryMode::Always(Delivery::InitContainer),
         concurrency: 4,
+        registry_authorities: "/nonexistent".into(),
         revision: "0123abc",
     };
     let mut registry = Registry::default();

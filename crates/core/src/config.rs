@@ -14,6 +14,7 @@ use tektite_protocol::{
 
 use crate::{
     container_defaults::ContainerResources,
+    image::settings::{self, LookUpSettings},
     sidecars::{self, Form, Injected, Readiness},
 };
 
@@ -45,6 +46,10 @@ pub struct Defaults {
     pub workspace_binding: Option<WorkspaceBinding>,
     /// `default-container-resource-requirements`.
     pub container_resources: ContainerResources,
+    /// `default-pending-timeout-minutes`: how long a run may wait for its Pod; zero is no limit.
+    pub pending_timeout: GoDuration,
+    /// How registries are asked what images run.
+    pub image_look_up: LookUpSettings,
 }
 
 impl Default for Defaults {
@@ -58,6 +63,8 @@ impl Default for Defaults {
             resolver_type: String::new(),
             workspace_binding: None,
             container_resources: ContainerResources::default(),
+            pending_timeout: GoDuration::from_secs(60 * 60),
+            image_look_up: LookUpSettings::default(),
         }
     }
 }
@@ -283,6 +290,12 @@ impl Defaults {
                 return Err(bad(key, value, "write a whole number, 0 or more"));
             }
         }
+        if let Some(minutes) =
+            get("default-pending-timeout-minutes").and_then(|value| value.parse::<u32>().ok())
+        {
+            defaults.pending_timeout = GoDuration::from_secs(i64::from(minutes) * 60);
+        }
+        defaults.image_look_up = LookUpSettings::parse(data)?;
         Ok(defaults)
     }
 }
@@ -477,7 +490,7 @@ const OTHERS: [&str; 28] = [
 
 /// Every key that means something.
 pub fn keys() -> impl Iterator<Item = &'static str> + Clone {
-    OTHERS.into_iter().chain(SWITCHES)
+    OTHERS.into_iter().chain(SWITCHES).chain(settings::KEYS)
 }
 
 /// A switch as the ConfigMaps have always been read.

@@ -11,6 +11,7 @@
 //! | resolve | [`resolve`] | finds the TaskSpec |
 //! | resolve | [`step_action`] | merges a StepAction into its step |
 //! | bind | [`params`], [`workspaces`] | checks values against declarations |
+//! | look up | [`image`] | says what registries are asked, and reads what they say |
 //! | substitute | [`substitute`] | replaces variables |
 //! | build | [`pod`] | makes the Pod |
 //! | observe | [`observe`] | reads the Pod into a status |
@@ -27,6 +28,7 @@ pub mod defaults;
 pub mod delivery;
 pub mod election;
 pub mod field_error;
+pub mod image;
 pub mod lifecycle;
 pub mod limit_range;
 pub mod names;

@@ -10,7 +10,7 @@
     reason = "a file that cannot be read has to stop the test"
 )]
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use k8s_openapi::api::core::v1::LimitRange;
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use tektite_api::{StepAction, Task, TaskRun};
 use tektite_core::{
     config::{Config, Source},
     delivery::Delivery,
+    image::{Answer, Answers, Command, Digest, Image, Platform, Reference},
     lifecycle::{DeliverySettings, Effect, Fallback, Fetched, Gathered, Severity, plan},
     limit_range::Limits,
     observe::ResultsLog,
@@ -46,9 +47,40 @@ struct Input {
     /// The namespace's LimitRanges.
     #[serde(default)]
     limit_ranges: Vec<LimitRange>,
+    /// What registries say: by image, by processor.
+    #[serde(default)]
+    images: BTreeMap<String, BTreeMap<String, Runs>>,
     /// `image-volume`, or the other one.
     #[serde(default = "image_volume")]
     delivery: String,
+}
+
+/// What an image runs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Runs {
+    #[serde(default)]
+    entrypoint: Vec<String>,
+    #[serde(default)]
+    cmd: Vec<String>,
+}
+
+/// As the registries would have answered. The digest of an image is that of its name.
+fn answers(images: BTreeMap<String, BTreeMap<String, Runs>>) -> Answers {
+    let answer = |(name, platforms): (String, BTreeMap<String, Runs>)| {
+        let commands = platforms
+            .into_iter()
+            .map(|(architecture, Runs { entrypoint, cmd })| {
+                let platform = Platform::linux("linux", &architecture, "").unwrap();
+                (platform, Command { entrypoint, cmd })
+            });
+        let image = Image {
+            digest: Digest::of(name.as_bytes()),
+            commands: commands.collect(),
+        };
+        (Reference::parse(&name).unwrap(), Answer::Found(Arc::new(image)))
+    };
+    images.into_iter().map(answer).collect()
 }
 
 fn image_volume() -> String {
@@ -88,6 +120,7 @@ fn writes(input: Input) -> Value {
         },
         around: Surroundings::default(),
         limits: &Limits::of(&input.limit_ranges),
+        images: &answers(input.images),
         revision: "abc1234",
         now: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
     });

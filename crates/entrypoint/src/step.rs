@@ -13,6 +13,7 @@ use nix::unistd::{getgid, getuid};
 use tektite_protocol::{
     flags::{ResultsFrom, StepFlags},
     paths::FAILED_SUFFIX,
+    platform,
     termination::{self, Entry, Kind},
 };
 
@@ -171,7 +172,10 @@ impl Step<'_> {
         if let Guard::Closed(why) = guard::all(&self.flags.when, references)? {
             return Ok(Guarded::Skipped(why));
         }
-        let words = [slice::from_ref(&self.flags.entrypoint), &self.flags.args].concat();
+        let words = match self.image_command()? {
+            Some(command) => [command.as_slice(), &self.flags.args].concat(),
+            None => [slice::from_ref(&self.flags.entrypoint), &self.flags.args].concat(),
+        };
         let mut words = references.list(&words)?;
         if let Some(script) = self.script(&words[0], references)? {
             words[0] = script;
@@ -200,6 +204,17 @@ impl Step<'_> {
         let written = files::replace(&place, 0o755, |file| file.write_all(new.as_bytes()));
         written.map_err(|error| error.to_string())?;
         Ok(Some(place.to_string_lossy().into_owned()))
+    }
+
+    /// What the image runs on this platform, where that differs between platforms.
+    fn image_command(&self) -> Result<Option<Vec<String>>, String> {
+        if !self.flags.entrypoint.is_empty() {
+            return Ok(None);
+        }
+        match std::env::var(platform::COMMANDS_VARIABLE) {
+            Ok(commands) => platform::own_command(&commands).map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Arguments may hold secrets: their number is enough, unless somebody asked for more.

@@ -11,6 +11,7 @@ pub mod cel;
 pub mod flags;
 pub mod log_results;
 pub mod paths;
+pub mod platform;
 pub mod sidecar;
 pub mod termination;
 

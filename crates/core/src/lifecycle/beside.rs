@@ -154,6 +154,7 @@ mod tests {
             },
             around: Surroundings::default(),
             limits: &crate::limit_range::Limits::NONE,
+            images: &crate::image::Answers::new(),
             revision: "r",
             now: Timestamp::from_second(NOW).unwrap(),
         };

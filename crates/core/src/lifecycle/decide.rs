@@ -15,7 +15,7 @@ use crate::{
     delivery::Delivery,
     names,
     observe::{self, Outcome, Subject},
-    pod::{self, BuildError},
+    pod::{self, BuildError, Missing},
     pod_view::PodView,
     reason::Reason,
 };
@@ -198,7 +198,7 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
     let Gathered { config, now, .. } = *gathered;
     let run = &prepared.run;
     let built = delivery_of(gathered).and_then(|delivery| {
-        pod::build(&pod::Input {
+        let input = pod::Input {
             run,
             spec: &prepared.spec,
             bound: &prepared.bound,
@@ -209,10 +209,22 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
             attempt: attempt(run),
             around: gathered.around,
             limits: gathered.limits,
-        })
+            images: gathered.images,
+        };
+        match pod::missing(&input)? {
+            None => pod::build(&input).map(Ok),
+            Some(missing) => Ok(Err(missing)),
+        }
     });
     let pod = match built {
-        Ok(pod) => pod,
+        Ok(Ok(pod)) => pod,
+        Ok(Err(Missing::Answer(question))) => {
+            plan.look_up = Some(question);
+            return;
+        }
+        Ok(Err(Missing::Patience { why, again_in })) => {
+            return super::images::wait(gathered, plan, &why, again_in);
+        }
         Err(error) => {
             let message = creation_failed(run, &format!("translating TaskSpec to Pod: {error}"));
             return condition::failed(&mut plan.status, Reason::PodCreationFailed, message, now);

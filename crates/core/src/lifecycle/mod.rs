@@ -11,12 +11,18 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 
 use crate::{
-    config::Config, delivery::Delivery, limit_range::Limits, observe::ResultsLog, pod_view::PodView,
+    config::Config,
+    delivery::Delivery,
+    image::{Answers, Question},
+    limit_range::Limits,
+    observe::ResultsLog,
+    pod_view::PodView,
     sidecars::Surroundings,
 };
 
 mod beside;
 mod decide;
+mod images;
 mod prepare;
 mod room;
 
@@ -56,6 +62,8 @@ pub struct Gathered<'a> {
     pub actions: &'a BTreeMap<String, StepAction>,
     /// What [`wanted_log`] asked for.
     pub log: &'a ResultsLog,
+    /// What is known of the images that [`Plan::look_up`] asked about.
+    pub images: &'a Answers,
     /// The operator's settings.
     pub config: &'a Config,
     /// How the entrypoint shall reach the steps of a new Pod.
@@ -107,6 +115,9 @@ pub struct Plan {
     pub requeue: Option<Duration>,
     /// What to tell people who describe the run.
     pub events: Vec<Event>,
+    /// What the registries have to be asked first: then nothing else of this plan is to be done, and
+    /// [`plan`] decides anew with the answers in [`Gathered::images`].
+    pub look_up: Option<Question>,
 }
 
 /// A write to an object other than the run.

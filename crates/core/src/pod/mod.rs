@@ -5,6 +5,7 @@
 
 mod affinity;
 mod delivery;
+mod look_up;
 mod merge;
 mod results_log;
 mod security;
@@ -27,6 +28,7 @@ use crate::{
     config::{Config, StepSecurity},
     convert,
     delivery::Delivery,
+    image::Answers,
     lifecycle::DeliverySettings,
     limit_range::Limits,
     names, resources,
@@ -60,6 +62,8 @@ pub struct Input<'a> {
     pub around: Surroundings,
     /// What the namespace's LimitRanges say.
     pub limits: &'a Limits,
+    /// What is known of the images that [`missing`] asks for.
+    pub images: &'a Answers,
 }
 
 /// Why no Pod can be made. No further try helps.
@@ -68,17 +72,12 @@ pub enum BuildError {
     /// A Task without steps.
     #[error("no steps specified")]
     NoSteps,
-    /// A step with neither command nor script.
-    #[error(
-        "{path} has neither command nor script, and this version does not look up the ENTRYPOINT of image \"{image}\"; \
-         give the step a command"
-    )]
-    NoCommand {
-        /// The step.
-        path: String,
-        /// Its image.
-        image: String,
-    },
+    /// A command whose first word is empty.
+    #[error("{0}.command[0] is empty; write a program, or leave command out to run what the image runs")]
+    EmptyCommand(String),
+    /// A step with neither command nor script, whose image does not help.
+    #[error(transparent)]
+    LookUp(#[from] LookUpError),
     /// An `onError` that is neither of the two words after its variables are replaced.
     #[error(
         "task step onError must be either \"continue\" or \"stopAndFail\" but it is set to an invalid value \"{0}\""
@@ -200,6 +199,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         scripts: &scripts,
         form: input.delivery.form,
         env: &pod_env(&template, input.config),
+        images: input.images,
         volumes: &own_volumes,
         log_level: log_level(input.run)?,
     };
@@ -361,4 +361,5 @@ fn metadata(input: &Input<'_>, first: First) -> ObjectMeta {
 #[cfg(test)]
 mod tests;
 
+pub use look_up::{LookUpError, Missing, missing};
 pub(crate) use merge::merge as merge_template;

@@ -11,8 +11,17 @@ use tektite_protocol::{
     paths, termination,
 };
 
-use super::{BuildError, delivery::Scripts, volumes, working_dirs};
-use crate::{delivery::Delivery, names};
+use super::{
+    BuildError,
+    delivery::Scripts,
+    look_up::{self, LookedUp},
+    volumes, working_dirs,
+};
+use crate::{
+    delivery::Delivery,
+    image::{Answers, command::Words},
+    names,
+};
 
 /// What step containers are made from.
 pub(super) struct Input<'a> {
@@ -24,6 +33,8 @@ pub(super) struct Input<'a> {
     pub(super) form: Delivery,
     /// The podTemplate's environment.
     pub(super) env: &'a [EnvVar],
+    /// What is known of images.
+    pub(super) images: &'a Answers,
     /// Volumes that are not the engine's own.
     pub(super) volumes: &'a [Volume],
     /// How much the kubelet keeps of each step's message.
@@ -57,14 +68,24 @@ pub(super) fn containers(input: &Input<'_>) -> Result<Vec<Container>, BuildError
 
 fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, BuildError> {
     let base = names::step_base(step, index);
-    let flags = flags(input, step, index, &base)?;
+    let looked_up = look_up::of(step, index, input.images)?;
+    let flags = flags(input, step, index, &base, looked_up.as_ref())?;
     let mounts = volumes::mounts(step, index, input.spec.steps.len(), input.scripts, input.form);
     // On equal names the last one counts, so the podTemplate's come last.
-    let env: Vec<EnvVar> = step.env.iter().chain(input.env).cloned().collect();
+    let commands = looked_up
+        .as_ref()
+        .and_then(|found| look_up::variable(&found.words));
+    let env: Vec<EnvVar> = step
+        .env
+        .iter()
+        .chain(&commands)
+        .chain(input.env)
+        .cloned()
+        .collect();
     let resources = &step.compute_resources;
     Ok(Container {
         name: names::container(&base),
-        image: Some(step.image.clone()),
+        image: Some(looked_up.map_or_else(|| step.image.clone(), |found| found.image)),
         image_pull_policy: Some(step.image_pull_policy.clone()).filter(|policy| !policy.is_empty()),
         command: Some(vec![paths::ENTRYPOINT.to_owned()]),
         args: Some(flags.to_args()),
@@ -80,19 +101,27 @@ fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, 
     })
 }
 
-fn flags(input: &Input<'_>, step: &Step, index: usize, base: &str) -> Result<StepFlags, BuildError> {
+fn flags(
+    input: &Input<'_>,
+    step: &Step,
+    index: usize,
+    base: &str,
+    looked_up: Option<&LookedUp>,
+) -> Result<StepFlags, BuildError> {
     let script = input.scripts.of(index);
-    let (entrypoint, args) = match (script, step.command.split_first()) {
+    let command = match looked_up.map(|found| &found.words) {
+        Some(Words::Same(words)) => words.as_slice(),
+        // The entrypoint takes its own from the variable.
+        Some(Words::ByPlatform(_)) => &[],
+        None => step.command.as_slice(),
+    };
+    let (entrypoint, args) = match (script, command.split_first()) {
         (Some(script), _) => (script.path.clone(), step.args.clone()),
         (None, Some((program, first))) if !program.is_empty() => {
             (program.clone(), [first, step.args.as_slice()].concat())
         }
-        (None, _) => {
-            return Err(BuildError::NoCommand {
-                path: format!("steps[{index}]"),
-                image: step.image.clone(),
-            });
-        }
+        (None, None) if looked_up.is_some() => (String::new(), step.args.clone()),
+        (None, _) => return Err(BuildError::EmptyCommand(format!("steps[{index}]"))),
     };
     let on_error = match step.on_error.as_str() {
         "" => None,

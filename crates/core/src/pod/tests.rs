@@ -3,11 +3,14 @@
 mod results_log;
 mod sidecars;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tektite_api::TaskRun;
 
 use super::*;
 use crate::{
+    image::{Answer, Command, Digest, Image, Platform, Reference},
     lifecycle::Fallback,
     substitute::{BoundVolume, Context, binding_variables, task_spec_stages},
 };
@@ -27,6 +30,16 @@ fn built(run: Value, form: Delivery) -> Result<Pod, BuildError> {
 }
 
 fn built_under(run: Value, form: Delivery, config: &Config, around: Surroundings) -> Result<Pod, BuildError> {
+    built_knowing(run, form, config, around, &Answers::new())
+}
+
+fn built_knowing(
+    run: Value,
+    form: Delivery,
+    config: &Config,
+    around: Surroundings,
+    images: &Answers,
+) -> Result<Pod, BuildError> {
     let mut run: TaskRun = serde_json::from_value(run).unwrap();
     run.metadata.name.get_or_insert("tr".to_owned());
     run.metadata.namespace = Some("ns".to_owned());
@@ -62,6 +75,7 @@ fn built_under(run: Value, form: Delivery, config: &Config, around: Surroundings
         attempt: 0,
         around,
         limits: &Limits::default(),
+        images,
     })
 }
 
@@ -229,7 +243,11 @@ fn what_cannot_be_built_says_why() {
         (json!({"steps": []}), "no steps specified"),
         (
             json!({"steps": [{"image": "i"}]}),
-            "steps[0] has neither command nor script",
+            "steps[0] has neither command nor script, and its image \"i\" has not been looked up",
+        ),
+        (
+            json!({"steps": [{"image": "i", "command": ["", "x"]}]}),
+            "steps[0].command[0] is empty",
         ),
         (
             json!({"steps": [{"image": "i", "command": ["c"], "onError": "x"}]}),
@@ -278,4 +296,99 @@ fn what_the_step_decides_by_itself_is_in_its_command_line() {
         args.ends_with("-entrypoint\nc\n--\n$(steps.a.results.r)\nit's"),
         "{args}"
     );
+}
+
+/// An image that is known, by what it runs on each processor.
+fn known(name: &str, commands: &[(&str, &[&str], &[&str])]) -> (Reference, Answer) {
+    let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let commands = commands.iter().map(|(architecture, entrypoint, cmd)| {
+        let command = Command {
+            entrypoint: list(entrypoint),
+            cmd: list(cmd),
+        };
+        (Platform::linux("linux", architecture, "").unwrap(), command)
+    });
+    let image = Image {
+        digest: Digest::of(name.as_bytes()),
+        commands: commands.collect(),
+    };
+    (Reference::parse(name).unwrap(), Answer::Found(Arc::new(image)))
+}
+
+#[test]
+fn steps_without_a_command_run_what_their_image_runs() {
+    let images: Answers = [
+        known("same", &[("amd64", &["/e"], &["c"]), ("arm64", &["/e"], &["c"])]),
+        known(
+            "registry.local:5000/differs:1",
+            &[("amd64", &["/e", "$x"], &[]), ("arm64", &["/f"], &[])],
+        ),
+    ]
+    .into();
+    let run = json!({"spec": {
+        "podTemplate": {"env": [{"name": "LAST", "value": "x"}]},
+        "taskSpec": {
+            "stepTemplate": {"image": "same"},
+            "steps": [
+                {"name": "plain"},
+                {"name": "args", "args": ["$(HOME)", "b"]},
+                {"name": "differs", "image": "registry.local:5000/differs:1", "args": ["a"], "env": [{"name": "A", "value": "b"}]},
+                {"name": "on-the-node", "imagePullPolicy": "Never"},
+                {"name": "own", "command": ["own"]},
+                {"name": "script", "script": "echo hi"},
+            ],
+        },
+    }});
+    let pod = tree(
+        &built_knowing(
+            run,
+            Delivery::ImageVolume,
+            &Config::default(),
+            Surroundings::default(),
+            &images,
+        )
+        .unwrap(),
+    );
+    let steps: Vec<Value> = pod["spec"]["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|container| {
+            let args = container["args"].as_array().unwrap();
+            let own = args.iter().position(|arg| arg == "-entrypoint" || arg == "--").unwrap();
+            json!({"name": container["name"], "image": container["image"], "args": args[own..], "env": container["env"]})
+        })
+        .collect();
+    insta::assert_yaml_snapshot!("steps-without-a-command", steps);
+}
+
+#[test]
+fn what_registries_cannot_say_fails_the_step_that_needs_it() {
+    let never = |why: &str| (Reference::parse("i").unwrap(), Answer::Never(why.to_owned()));
+    let long = "x".repeat(100_000);
+    for (answer, text) in [
+        (
+            known("i", &[("amd64", &[], &[])]),
+            "steps[0] has neither command nor script, and its image \"i\" has neither ENTRYPOINT nor CMD; give the step a command",
+        ),
+        (
+            never("image \"i\" is gone"),
+            "steps[0] has neither command nor script, and what its image runs cannot be looked up: image \"i\" is gone; mend",
+        ),
+        (
+            known("i", &[("amd64", &[&long], &[])]),
+            "steps[0]: ENTRYPOINT and CMD of image \"i\" have 100000 bytes over all platforms; at most 98304 are possible",
+        ),
+    ] {
+        let run = json!({"spec": {"taskSpec": {"steps": [{"image": "i"}]}}});
+        let error = built_knowing(
+            run,
+            Delivery::ImageVolume,
+            &Config::default(),
+            Surroundings::default(),
+            &[answer].into(),
+        )
+        .unwrap_err();
+        assert!(error.to_string().starts_with(text), "{error}");
+    }
 }

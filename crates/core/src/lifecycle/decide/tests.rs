@@ -1,11 +1,13 @@
 //! A run's life, decision by decision.
 
+mod images;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::Config, lifecycle::Fetched, sidecars::Surroundings};
+use crate::{config::Config, image::Answers, lifecycle::Fetched, sidecars::Surroundings};
 
 const NOW: i64 = 1_800_000_000;
 const UID: &str = "11111111-2222-3333-4444-555555555555";
@@ -48,6 +50,7 @@ fn pod(phase: &str, state: Value) -> PodView {
 
 static NO_ACTIONS: BTreeMap<String, tektite_api::StepAction> = BTreeMap::new();
 static NO_LIMITS: crate::limit_range::Limits = crate::limit_range::Limits::NONE;
+static NO_IMAGES: Answers = Answers::new();
 
 fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) -> Gathered<'a> {
     Gathered {
@@ -56,6 +59,7 @@ fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) 
         fetched: Fetched::Nothing,
         actions: &NO_ACTIONS,
         log: &crate::observe::ResultsLog::NotRead,
+        images: &NO_IMAGES,
         config,
         delivery: DeliverySettings {
             form: Delivery::ImageVolume,
@@ -149,11 +153,6 @@ fn runs_that_do_not_fit_fail_with_upstreams_text() {
             with(json!({"stepSpecs": [{"name": "x"}]})),
             "TaskRunValidationFailed",
             "[User error] invalid StepOverride: No Step named x",
-        ),
-        (
-            json!({"taskSpec": {"steps": [{"image": "i"}]}}),
-            "PodCreationFailed",
-            "failed to create task run pod \"tr\": translating TaskSpec to Pod: steps[0] has neither command nor script, and this version does not look up the ENTRYPOINT of image \"i\"; give the step a command. Maybe invalid TaskSpec",
         ),
     ] {
         let plan = decided(&run(spec, json!({})), None);
