@@ -27,6 +27,10 @@ pub const AFFINITY_ASSISTANT: &str = "pipeline.tekton.dev/affinity-assistant";
 pub const DELIVERY: &str = "tektite.dev/delivery";
 /// Annotation of a TaskRun: how much the entrypoint says (`off`, `error`, `info`, `debug`).
 pub const LOG_LEVEL: &str = "tektite.dev/log-level";
+/// Annotation of a TaskRun: how its steps' commands run.
+pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
+/// The value of [`EXECUTION_MODE`] for commands without a network.
+pub const HERMETIC: &str = "hermetic";
 
 /// The value of `spec.managedBy` that stands for Tekton itself.
 pub const MANAGED_BY_TEKTON: &str = "tekton.dev/pipeline";

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use tektite_api::{StepAction, TaskRun};
 use tektite_core::{
+    account::Account,
     config::Config,
     image::Answers,
     lifecycle::{self, DeliverySettings, Fetched, Gathered, Wanted},
@@ -15,7 +16,7 @@ use tektite_core::{
     sidecars::Surroundings,
 };
 
-use crate::{cache::Key, context::Context, error::Error};
+use crate::{account, cache::Key, context::Context, error::Error};
 
 /// What was found, kept for as long as a decision needs it.
 pub struct Found<'a> {
@@ -28,6 +29,7 @@ pub struct Found<'a> {
     log: ResultsLog,
     /// What the registries said of images, if they were asked.
     pub images: Answers,
+    account: Account,
     config: Arc<Config>,
     delivery: DeliverySettings<'a>,
     around: Surroundings,
@@ -46,6 +48,7 @@ impl Found<'_> {
             actions: &self.actions,
             log: &self.log,
             images: &self.images,
+            account: &self.account,
             config: &self.config,
             delivery: self.delivery,
             around: self.around,
@@ -80,6 +83,12 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
             Err(error) => return Err(error),
         }
     }
+    let config = context.config.load_full();
+    let wanted = lifecycle::wanted_account(&run, &config).filter(|_| pod.is_none());
+    let account = match wanted {
+        Some(name) => account::account(&context.cluster, run.namespace(), &name).await?,
+        None => Account::NotRead,
+    };
     let limits = match pod {
         Some(_) => Limits::NONE,
         None => limits(context, run.namespace()),
@@ -92,7 +101,8 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         actions,
         log,
         images: Answers::new(),
-        config: context.config.load_full(),
+        account,
+        config,
         delivery: context.delivery_settings(),
         around: Surroundings {
             kubernetes: **context.kubernetes.load(),

@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     gather::gather,
     reconcile::{Outcome, perform, reconcile},
-    testing::{TestContext, context, going_on, pod_of, run},
+    testing::{Script, TestContext, context, going_on, pod_of, run},
 };
 
 const PODS: &str = "/api/v1/namespaces/n/pods";
@@ -35,6 +35,12 @@ fn create_pod() -> Effect {
         metadata: pod.metadata,
         ..Pod::default()
     }))
+}
+
+/// Answers what is asked about a run without a Pod before anything is decided.
+async fn no_account(server: &mut Script) {
+    let account = "/api/v1/namespaces/n/serviceaccounts/default";
+    server.expect(Method::GET, account).await.refuse(404, "NotFound");
 }
 
 async fn act(context: &Context, run: &TaskRun, plan: Plan) -> Result<Outcome, crate::error::Error> {
@@ -230,6 +236,7 @@ async fn effects_then_metadata_then_status() {
         ..Plan::default()
     };
     let (outcome, (patch, status)) = tokio::join!(act(&context, &run, plan), async {
+        no_account(&mut server).await;
         server.expect(Method::POST, PODS).await.with(&pod_of(&run));
         let patch = server
             .expect(Method::PATCH, RUN)
@@ -278,6 +285,7 @@ async fn a_conflict_drops_the_decision() {
         ..Plan::default()
     };
     let (outcome, _) = tokio::join!(act(&context, &run, plan), async {
+        no_account(&mut server).await;
         server.expect(Method::PUT, STATUS).await.refuse(409, "Conflict")
     });
     assert_eq!(outcome.unwrap(), Outcome::Conflict);
@@ -297,6 +305,7 @@ async fn a_run_that_went_away_is_no_error_and_a_refused_status_is() {
         };
         let run = run("r");
         let (outcome, _) = tokio::join!(act(&context, &run, plan), async {
+            no_account(&mut server).await;
             server.expect(Method::PUT, STATUS).await.refuse(code, reason)
         });
         match outcome {

@@ -121,6 +121,10 @@ pub struct FeatureFlags {
     pub coschedule: Coschedule,
     /// `disable-inline-spec` holds `taskrun`.
     pub inline_spec_disabled: bool,
+    /// `disable-creds-init`: nobody gets credentials from Secrets of the account.
+    pub creds_init_disabled: bool,
+    /// `require-git-ssh-secret-known-hosts`: no SSH key without the keys of its hosts.
+    pub ssh_known_hosts_required: bool,
     /// `enable-param-enum`: a parameter may list its values.
     pub param_enum: bool,
     /// `enable-cel-in-whenexpression`: a step's condition may be a CEL expression.
@@ -411,6 +415,8 @@ impl FeatureFlags {
             let Some(value) = get(key) else { continue };
             let value = boolean(value).ok_or_else(|| bad(key, value, "write true or false"))?;
             match key {
+                "disable-creds-init" => flags.creds_init_disabled = value,
+                "require-git-ssh-secret-known-hosts" => flags.ssh_known_hosts_required = value,
                 "enable-param-enum" => flags.param_enum = value,
                 "enable-cel-in-whenexpression" => flags.cel = value,
                 "enable-artifacts" => flags.artifacts = value,

@@ -88,6 +88,15 @@ impl VolumeNames {
         }
     }
 
+    /// Names of volumes with credentials: `tekton-creds-` and eight digits.
+    pub const fn credentials() -> Self {
+        Self {
+            prefix: "tekton-creds-",
+            digits: 8,
+            taken: Vec::new(),
+        }
+    }
+
     /// The next name, for something called `what`.
     pub fn next(&mut self, what: &str) -> String {
         let mut name = format!("{}{}", self.prefix, fnv(what, self.digits));
@@ -161,7 +170,13 @@ mod tests {
             claim(None, "data", "11111111-2222-3333-4444-555555555555"),
             "pvc-9fde4a2444"
         );
-        assert_eq!(fnv("multi-creds", 8), "8e736f4e");
+        for (secret, name) in [
+            ("multi-creds", "tekton-creds-8e736f4e"),
+            ("regcred", "tekton-creds-453e4b91"),
+            ("ssh-key", "tekton-creds-e9002a53"),
+        ] {
+            assert_eq!(VolumeNames::credentials().next(secret), name);
+        }
     }
 
     #[test]

@@ -12,11 +12,12 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use k8s_openapi::api::core::v1::LimitRange;
+use k8s_openapi::api::core::v1::{LimitRange, Secret, ServiceAccount};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tektite_api::{StepAction, Task, TaskRun};
 use tektite_core::{
+    account::{self, Account, Secrets},
     config::{Config, Source},
     delivery::Delivery,
     image::{Answer, Answers, Command, Digest, Image, Platform, Reference},
@@ -50,6 +51,11 @@ struct Input {
     /// What registries say: by image, by processor.
     #[serde(default)]
     images: BTreeMap<String, BTreeMap<String, Runs>>,
+    /// The run's account, and the Secrets that there are.
+    #[serde(default)]
+    service_account: Option<ServiceAccount>,
+    #[serde(default)]
+    secrets: Vec<Secret>,
     /// `image-volume`, or the other one.
     #[serde(default = "image_volume")]
     delivery: String,
@@ -87,6 +93,21 @@ fn image_volume() -> String {
     "image-volume".to_owned()
 }
 
+/// The account with those of its Secrets that are in the list.
+fn account(account: Option<ServiceAccount>, secrets: Vec<Secret>) -> Account {
+    let Some(account) = account.map(account::ServiceAccount::from) else {
+        return Account::NotRead;
+    };
+    let found: Vec<account::Secret> = secrets.into_iter().map(account::Secret::from).collect();
+    let names = account.secrets.iter();
+    let missing = names.filter(|name| found.iter().all(|secret| secret.name != **name));
+    let secrets = Secrets {
+        missing: missing.cloned().collect(),
+        found,
+    };
+    Account::Found { account, secrets }
+}
+
 /// What the API server gets for a run: claims and Pod, with what its people are warned of, or why there is
 /// none.
 fn writes(input: Input) -> Value {
@@ -111,6 +132,7 @@ fn writes(input: Input) -> Value {
             .map_or(Fetched::Nothing, |task| Fetched::Task(Box::new(task))),
         actions: &actions,
         log: &ResultsLog::NotRead,
+        account: &account(input.service_account, input.secrets),
         config: &config,
         delivery: DeliverySettings {
             form: Delivery::from_word(&input.delivery).unwrap(),

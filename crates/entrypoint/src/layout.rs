@@ -52,6 +52,16 @@ impl Layout {
         self.at(paths::STEPS_DIR)
     }
 
+    /// The step's own credentials.
+    pub(crate) fn credentials_dir(&self) -> PathBuf {
+        self.at(paths::CREDENTIALS_DIR)
+    }
+
+    /// The Secrets that they are made from.
+    pub(crate) fn credential_secrets_dir(&self) -> PathBuf {
+        self.at(paths::CREDENTIAL_SECRETS_DIR)
+    }
+
     /// Where `init` puts this program.
     pub(crate) fn entrypoint(&self) -> PathBuf {
         self.at(paths::ENTRYPOINT)
@@ -78,6 +88,8 @@ mod tests {
             (real.links_dir(), test.links_dir()),
             (real.steps_dir(), test.steps_dir()),
             (real.entrypoint(), test.entrypoint()),
+            (real.credentials_dir(), test.credentials_dir()),
+            (real.credential_secrets_dir(), test.credential_secrets_dir()),
             (real.metadata_dir(3), test.metadata_dir(3)),
         ] {
             assert!(real.starts_with("/tekton"), "{real:?}");

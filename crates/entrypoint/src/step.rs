@@ -21,10 +21,11 @@ use crate::{
     alive::Alive,
     artifacts,
     child::Command,
-    clock,
+    clock, credentials,
     events::{Signals, Wake},
     files::{self, FileError},
     guard::{self, Guard},
+    hermetic,
     layout::Layout,
     log::Log,
     message::{self, WriteError},
@@ -80,6 +81,10 @@ impl Step<'_> {
 
     /// The step's own directory, and the names that others find it under.
     fn prepare(&self) -> Result<(), FileError> {
+        let run = Path::new(&self.flags.post_file).parent();
+        let index = run.and_then(Path::file_name).and_then(|name| name.to_str());
+        let index = index.unwrap_or_default();
+        credentials::provide(&self.flags.credentials, self.layout, index, self.log);
         let Some(metadata) = self.metadata() else {
             return Ok(());
         };
@@ -146,6 +151,9 @@ impl Step<'_> {
             Some((name, args)) => (name.as_str(), args),
             None => ("", [].as_slice()),
         };
+        if let Err(sentence) = hermetic::enter(self.log) {
+            return self.broken(sentence);
+        }
         self.say_what_runs(name, args, waiting_since);
         let timeout = self.flags.timeout.filter(|timeout| !timeout.is_zero());
         let outputs = match Tee::open(&self.flags.stdout_path, &self.flags.stderr_path) {

@@ -3,6 +3,8 @@
 //! a child that died of one. All `unsafe` of the program is here.
 #![allow(unsafe_code)]
 
+mod namespaces;
+
 use std::{
     ffi::{CStr, CString, OsStr, OsString, c_char, c_int},
     fs::OpenOptions,
@@ -20,6 +22,8 @@ use nix::{
     sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal},
     unistd::{Pid, execv},
 };
+
+pub(crate) use namespaces::{Helper, leave_network, raise_loopback};
 
 use crate::{cli, tee::Outputs};
 

@@ -5,7 +5,11 @@
 //! first `--` belongs to the step's own command. [`StepFlags::to_args`] and [`StepFlags::parse`] are
 //! each other's inverse.
 
-use crate::{GoDuration, When, log_results::MAX_TOTAL_BYTES};
+use crate::{
+    GoDuration, When,
+    credentials::{Credential, CredentialKind},
+    log_results::MAX_TOTAL_BYTES,
+};
 
 /// The longest piece of a script in one argument. Linux takes 128 KiB with the closing NUL; the
 /// kubelet still has to undouble the dollars, which only makes a piece shorter.
@@ -135,6 +139,8 @@ pub struct StepFlags {
     pub message_limit: Option<usize>,
     /// How results get to the controller.
     pub results_from: ResultsFrom,
+    /// What the step may log in with.
+    pub credentials: Vec<Credential>,
     /// What a failing command means.
     pub on_error: Option<OnError>,
     /// The longest the command may take; zero is no limit.
@@ -213,6 +219,11 @@ impl StepFlags {
             flag("result_from", SIDECAR_LOGS);
             flag("max_result_size", &most.to_string());
         }
+        args.extend(self.credentials.iter().map(Credential::to_arg));
+        let mut flag = |name: &str, value: &str| {
+            args.push(format!("-{name}"));
+            args.push(value.to_owned());
+        };
         if let Some(on_error) = self.on_error {
             flag("on_error", on_error.as_str());
         }
@@ -361,7 +372,15 @@ impl StepFlags {
             "script_path" => self.script.get_or_insert_default().path = value()?,
             "script_piece" => self.script.get_or_insert_default().pieces.push(value()?),
             "entrypoint" => self.entrypoint = value()?,
-            _ => return Err(FlagError::Unknown(format!("-{name}"))),
+            _ => match CredentialKind::from_flag(name) {
+                Some(kind) => {
+                    let word = value()?;
+                    let credential = Credential::parse(kind, &word);
+                    self.credentials
+                        .push(credential.ok_or_else(|| bad(name, &word, "write a Secret's name and a URL"))?);
+                }
+                None => return Err(FlagError::Unknown(format!("-{name}"))),
+            },
         }
         Ok(())
     }
@@ -461,6 +480,11 @@ mod tests {
             step_links: vec!["step-b".into(), "1".into()],
             message_limit: Some(1117),
             results_from: ResultsFrom::Log { most: 4096 },
+            credentials: vec![Credential {
+                kind: CredentialKind::BasicGit,
+                secret: "s".into(),
+                url: "https://a.example/$$(x)=$y".into(),
+            }],
             on_error: Some(OnError::Continue),
             timeout: Some(GoDuration::from_secs(90)),
             stdout_path: "/workspace/o".into(),
@@ -496,13 +520,18 @@ mod tests {
     fn the_order_is_the_documented_one() {
         let flags = StepFlags {
             script: None,
+            credentials: vec![Credential {
+                kind: CredentialKind::DockerConfig,
+                secret: "s".into(),
+                url: String::new(),
+            }],
             ..full()
         };
         assert_eq!(
             flags.to_args().join(" "),
             "-wait_file /tekton/run/0/out -wait_file_content -post_file /tekton/run/1/out -termination_path \
              /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -message_limit 1117 -result_from sidecar-logs \
-             -max_result_size 4096 -on_error \
+             -max_result_size 4096 -docker-config=s -on_error \
              continue -timeout 1m30s -stdout_path /workspace/o -stderr_path /workspace/e -step_results r --when_expressions [{\"cel\":\"'\\\"'.size() > 0\"}] -results a,b -log_level debug -entrypoint \
              /tekton/scripts/script-1-abcde -- init -- -x"
         );
@@ -527,6 +556,7 @@ mod tests {
             ("-timeout -5s", "cannot be negative"),
             ("word", "unexpected argument \"word\""),
             ("-log_level loud", "off, error, info or debug"),
+            ("-basic-git=s", "write a Secret's name and a URL"),
         ] {
             let error = StepFlags::parse(words(text)).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -8,6 +8,8 @@
 
 pub mod artifact;
 pub mod cel;
+pub mod credentials;
+pub mod env;
 pub mod flags;
 pub mod log_results;
 pub mod paths;

@@ -25,6 +25,8 @@ pub const PROVENANCE_FILE: &str = "provenance.json";
 pub const HOME_DIR: &str = "/tekton/home";
 /// Credentials, private to each step.
 pub const CREDENTIALS_DIR: &str = "/tekton/creds";
+/// The Secrets that they are made from, one directory each.
+pub const CREDENTIAL_SECRETS_DIR: &str = "/tekton/creds-secrets";
 /// The shared scratch directory that workspaces and relative working directories lie in.
 pub const WORKSPACE_DIR: &str = "/workspace";
 /// The file that the kubelet hands to the API as the container's message.

@@ -145,6 +145,7 @@ mod tests {
             fetched: Fetched::Nothing,
             actions: &actions,
             log: &ResultsLog::NotRead,
+            account: &crate::account::Account::NotRead,
             config: &config,
             delivery: DeliverySettings {
                 form: Delivery::ImageVolume,

@@ -7,15 +7,15 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, TaskSpec, labels, task_run::RequestedStatus};
 
 use super::{
-    DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, beside,
-    prepare, room,
+    DeliverySettings, Effect, Event, Fallback, Fetched, Gathered, Plan, Refusal, Severity, Wanted, accounts,
+    beside, prepare, room,
 };
 use crate::{
     condition,
     delivery::Delivery,
     names,
     observe::{self, Outcome, Subject},
-    pod::{self, BuildError, Missing},
+    pod::{self, BuildError, CredentialError, Missing},
     pod_view::PodView,
     reason::Reason,
 };
@@ -66,7 +66,7 @@ pub fn wanted_log(run: &TaskRun, pod: Option<&PodView>) -> Option<&'static str> 
 }
 
 /// Whether the user holds a run that has not begun.
-fn is_held(run: &TaskRun, status: Option<&TaskRunStatus>) -> bool {
+pub(super) fn is_held(run: &TaskRun, status: Option<&TaskRunStatus>) -> bool {
     let begun = status.is_some_and(|status| status.start_time.is_some());
     run.spec.status == RequestedStatus::Pending && !begun
 }
@@ -197,12 +197,18 @@ fn start(run: &TaskRun, status: &mut TaskRunStatus, now: Timestamp) {
 fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan) {
     let Gathered { config, now, .. } = *gathered;
     let run = &prepared.run;
+    if let Some(message) = accounts::awaited(gathered.account, plan.status.start_time.as_ref(), now) {
+        condition::ongoing(&mut plan.status, Reason::Pending, message, now);
+        plan.requeue = Some(Duration::from_secs(1));
+        return;
+    }
     let built = delivery_of(gathered).and_then(|delivery| {
         let input = pod::Input {
             run,
             spec: &prepared.spec,
             bound: &prepared.bound,
             variables: &prepared.variables,
+            account: gathered.account,
             config,
             delivery,
             revision: gathered.revision,
@@ -225,11 +231,16 @@ fn create(gathered: &Gathered<'_>, prepared: prepare::Prepared, plan: &mut Plan)
         Ok(Err(Missing::Patience { why, again_in })) => {
             return super::images::wait(gathered, plan, &why, again_in);
         }
+        Err(BuildError::Credentials(error @ CredentialError::NoKnownHosts(_))) => {
+            let reason = Reason::TaskRunValidationFailed;
+            return condition::failed(&mut plan.status, reason, error.to_string(), now);
+        }
         Err(error) => {
             let message = creation_failed(run, &format!("translating TaskSpec to Pod: {error}"));
             return condition::failed(&mut plan.status, Reason::PodCreationFailed, message, now);
         }
     };
+    plan.events.extend(accounts::missing_secrets(gathered.account));
     plan.status.pod_name = pod.metadata.name.clone().unwrap_or_default();
     condition::ongoing(&mut plan.status, Reason::Pending, "Pending", now);
     let claims = prepared.bound.into_iter().filter_map(|bound| bound.claim);

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 
 use crate::{
+    account::Account,
     config::Config,
     delivery::Delivery,
     image::{Answers, Question},
@@ -20,12 +21,14 @@ use crate::{
     sidecars::Surroundings,
 };
 
+mod accounts;
 mod beside;
 mod decide;
 mod images;
 mod prepare;
 mod room;
 
+pub use accounts::wanted_account;
 pub use decide::{after_failure, plan, pod_name, wanted, wanted_actions, wanted_log};
 
 /// What the controller has to fetch before [`plan`] can decide.
@@ -64,6 +67,8 @@ pub struct Gathered<'a> {
     pub log: &'a ResultsLog,
     /// What is known of the images that [`Plan::look_up`] asked about.
     pub images: &'a Answers,
+    /// The account that [`wanted_account`] asked for.
+    pub account: &'a Account,
     /// The operator's settings.
     pub config: &'a Config,
     /// How the entrypoint shall reach the steps of a new Pod.

@@ -4,6 +4,7 @@
 //! that names the field; nothing is left out in silence.
 
 mod affinity;
+mod credentials;
 mod delivery;
 mod look_up;
 mod merge;
@@ -23,9 +24,13 @@ use k8s_openapi::{
 use tektite_api::{GoDuration, PodTemplate, TaskRun, TaskSpec, labels};
 use tektite_protocol::{flags::LogLevel, termination};
 
+pub use credentials::CredentialError;
+use credentials::Credentials;
+
 use self::steps::First;
 use crate::{
-    config::{Config, StepSecurity},
+    account::Account,
+    config::{ApiFields, Config, StepSecurity},
     convert,
     delivery::Delivery,
     image::Answers,
@@ -50,6 +55,8 @@ pub struct Input<'a> {
     pub bound: &'a [Bound],
     /// What the podTemplate may refer to.
     pub variables: &'a Variables,
+    /// The account whose Secrets its steps may use.
+    pub account: &'a Account,
     /// The operator's settings.
     pub config: &'a Config,
     /// How the entrypoint gets in.
@@ -122,6 +129,9 @@ pub enum BuildError {
         /// What it may hold.
         allowed: &'static str,
     },
+    /// Credentials that cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
     /// Resources that cannot be worked out.
     #[error(transparent)]
     Resources(#[from] ResourceError),
@@ -153,6 +163,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
     }
     refuse_unsupported(input.run)?;
     workspaces::mount(&mut spec, input.bound);
+    crate::substitute::credentials_path(&mut spec);
     if let Some(template) = spec.step_template.take() {
         for step in &mut spec.steps {
             merge_template(step, &template);
@@ -163,6 +174,8 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
 
     let mut template = input.run.spec.pod_template.clone().unwrap_or_default();
     crate::substitute::pod_template(&mut template, input.variables);
+    let env = pod_env(input.run, &template, input.config);
+    let credentials = Credentials::of(input.account, &spec, &env, &input.config.flags)?;
     let scripts = delivery::Scripts::collect(&spec, input.run, input.attempt)?;
     let bound_volumes = workspaces::volumes(input.bound);
     let template_volumes = template.pod.volumes.take().unwrap_or_default();
@@ -197,8 +210,9 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         first,
         spec: &spec,
         scripts: &scripts,
+        credentials: &credentials,
         form: input.delivery.form,
-        env: &pod_env(&template, input.config),
+        env: &env,
         images: input.images,
         volumes: &own_volumes,
         log_level: log_level(input.run)?,
@@ -212,7 +226,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         log_level: step_input.log_level,
     });
     sidecars.extend(results_log);
-    let volumes = volumes::all(&spec, &scripts, input.delivery, own_volumes)?;
+    let volumes = volumes::all(&spec, &scripts, &credentials, input.delivery, own_volumes)?;
     let mut init_containers = match input.delivery.form {
         Delivery::ImageVolume => Vec::new(),
         Delivery::InitContainer => vec![delivery::init_container(
@@ -292,19 +306,25 @@ fn log_level(run: &TaskRun) -> Result<Option<LogLevel>, BuildError> {
         })
 }
 
-/// The podTemplate's environment without the names that the operator forbids.
-fn pod_env(template: &PodTemplate, config: &Config) -> Vec<EnvVar> {
+/// What every step has in its environment: the podTemplate's without the names that the operator
+/// forbids, and whether its command gets namespaces of its own.
+fn pod_env(run: &TaskRun, template: &PodTemplate, config: &Config) -> Vec<EnvVar> {
     let forbidden = &config.defaults.forbidden_env;
-    template
-        .env
-        .iter()
-        .filter(|env| !forbidden.contains(&env.name))
-        .cloned()
-        .collect()
+    let allowed = template.env.iter().filter(|env| !forbidden.contains(&env.name));
+    let mut env: Vec<EnvVar> = allowed.cloned().collect();
+    let is_hermetic = run.annotation(labels::EXECUTION_MODE) == Some(labels::HERMETIC);
+    if is_hermetic && config.flags.api_fields == ApiFields::Alpha {
+        env.push(EnvVar {
+            name: tektite_protocol::env::HERMETIC.to_owned(),
+            value: Some(tektite_protocol::env::HERMETIC_VALUE.to_owned()),
+            ..EnvVar::default()
+        });
+    }
+    env
 }
 
-/// A podTemplate's account beats one that only a default put there.
-fn service_account(run: &TaskRun, template: &PodTemplate, config: &Config) -> String {
+/// The account of a run that has its defaults. A podTemplate's beats one that only a default put there.
+pub(crate) fn service_account(run: &TaskRun, template: &PodTemplate, config: &Config) -> String {
     let own = &run.spec.service_account_name;
     let defaulted = own.is_empty() || *own == config.defaults.service_account;
     let pod = &template.pod;

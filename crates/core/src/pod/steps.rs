@@ -13,6 +13,7 @@ use tektite_protocol::{
 
 use super::{
     BuildError,
+    credentials::Credentials,
     delivery::Scripts,
     look_up::{self, LookedUp},
     volumes, working_dirs,
@@ -29,6 +30,8 @@ pub(super) struct Input<'a> {
     pub(super) spec: &'a TaskSpec,
     /// Scripts by step.
     pub(super) scripts: &'a Scripts,
+    /// What steps may log in with.
+    pub(super) credentials: &'a Credentials,
     /// How they get in.
     pub(super) form: Delivery,
     /// The podTemplate's environment.
@@ -70,7 +73,7 @@ fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, 
     let base = names::step_base(step, index);
     let looked_up = look_up::of(step, index, input.images)?;
     let flags = flags(input, step, index, &base, looked_up.as_ref())?;
-    let mounts = volumes::mounts(step, index, input.spec.steps.len(), input.scripts, input.form);
+    let mounts = volumes::mounts(input, step, index);
     // On equal names the last one counts, so the podTemplate's come last.
     let commands = looked_up
         .as_ref()
@@ -155,6 +158,7 @@ fn flags(
         },
         message_limit: Some(input.message_limit).filter(|limit| *limit < termination::MAX_BYTES),
         results_from: input.results_from,
+        credentials: input.credentials.flags.clone(),
         on_error,
         timeout: step.timeout,
         stdout_path: tee(step.stdout_config.as_ref()),

@@ -69,6 +69,7 @@ fn built_knowing(
         spec: &spec,
         bound: &bound,
         variables: &binding_variables(&params),
+        account: &Account::NotRead,
         config,
         delivery: settings(form),
         revision: "abc1234",

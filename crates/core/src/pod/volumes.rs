@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use tektite_api::{Step, TaskSpec, labels};
 use tektite_protocol::paths;
 
-use super::{BuildError, delivery::Scripts};
+use super::{BuildError, credentials::Credentials, delivery::Scripts, steps};
 use crate::{delivery::Delivery, lifecycle::DeliverySettings};
 
 pub(super) const BIN: &str = "tekton-internal-bin";
@@ -55,10 +55,12 @@ fn downward() -> Volume {
 pub(super) fn all(
     spec: &TaskSpec,
     scripts: &Scripts,
+    credentials: &Credentials,
     settings: DeliverySettings<'_>,
     others: Vec<Volume>,
 ) -> Result<Vec<Volume>, BuildError> {
     let mut volumes: Vec<Volume> = [WORKSPACE, HOME, RESULTS, STEPS, ARTIFACTS].map(empty_dir).into();
+    volumes.extend(credentials.secret_volumes());
     if scripts.any() {
         volumes.push(empty_dir(SCRIPTS));
     }
@@ -74,7 +76,10 @@ pub(super) fn all(
         },
     });
     volumes.push(downward());
-    volumes.extend((0..spec.steps.len()).map(|index| empty_dir(run_volume(index))));
+    for index in 0..spec.steps.len() {
+        volumes.extend(credentials.home_volume(index));
+        volumes.push(empty_dir(run_volume(index)));
+    }
     volumes.extend(others);
     for (index, volume) in volumes.iter().enumerate() {
         if volumes[..index].iter().any(|known| known.name == volume.name) {
@@ -103,13 +108,7 @@ pub(super) fn clean(path: &str) -> String {
 }
 
 /// The mounts of step `index`: its own, and the engine's where the step has nothing at that path.
-pub(super) fn mounts(
-    step: &Step,
-    index: usize,
-    steps: usize,
-    scripts: &Scripts,
-    form: Delivery,
-) -> Vec<VolumeMount> {
+pub(super) fn mounts(input: &steps::Input<'_>, step: &Step, index: usize) -> Vec<VolumeMount> {
     let mut mounts = step.volume_mounts.clone();
     let read_only = |yes: bool| yes.then_some(true);
     let engine = |name: &str, path: &str, writable: bool| VolumeMount {
@@ -119,12 +118,13 @@ pub(super) fn mounts(
         ..VolumeMount::default()
     };
     // Without an init container a step puts its own script in place.
-    let by_itself = form == Delivery::ImageVolume;
-    if scripts.of(index).is_some() {
+    let by_itself = input.form == Delivery::ImageVolume;
+    if input.scripts.of(index).is_some() {
         mounts.push(engine(SCRIPTS, paths::SCRIPTS_DIR, by_itself));
     }
     mounts.push(engine(DOWNWARD, paths::DOWNWARD_DIR, false));
-    for other in 0..steps {
+    mounts.extend(input.credentials.home_mount(index));
+    for other in 0..input.spec.steps.len() {
         mounts.push(engine(&run_volume(other), &paths::run_dir(other), other == index));
     }
     let mut implicit = vec![
@@ -138,6 +138,7 @@ pub(super) fn mounts(
     if by_itself {
         implicit.push(engine(STEPS, paths::STEP_LINKS_DIR, true));
     }
+    implicit.extend(input.credentials.secret_mounts());
     for mount in implicit {
         if mounts
             .iter()

@@ -11,7 +11,9 @@ use std::{cell::Cell, collections::BTreeMap};
 
 pub(crate) use fields::step;
 pub use fields::{pod_template, workspace_binding};
-pub use stages::{BoundVolume, Context, TooLarge, binding_variables, param_stage, task_spec_stages};
+pub use stages::{
+    BoundVolume, Context, TooLarge, binding_variables, credentials_path, param_stage, task_spec_stages,
+};
 use tektite_api::ParamValue;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -82,6 +82,13 @@ pub fn task_spec_stages(
     stage(spec, &common, &own)
 }
 
+/// Replaces `$(credentials.path)`: only in the copy that a Pod is made from, never in a status.
+pub fn credentials_path(spec: &mut TaskSpec) {
+    let mut variables = Variables::default();
+    variables.set("credentials.path", paths::CREDENTIALS_DIR);
+    fields::task_spec(spec, &variables, &Own::default());
+}
+
 fn stage(spec: &mut TaskSpec, common: &Variables, own: &Own) -> Result<(), TooLarge> {
     fields::task_spec(spec, common, own);
     let mut all = own.steps.iter().chain(&own.sidecars).chain([common]);

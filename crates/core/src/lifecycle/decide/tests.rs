@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::Config, image::Answers, lifecycle::Fetched, sidecars::Surroundings};
+use crate::{account::Account, config::Config, image::Answers, lifecycle::Fetched, sidecars::Surroundings};
 
 const NOW: i64 = 1_800_000_000;
 const UID: &str = "11111111-2222-3333-4444-555555555555";
@@ -60,6 +60,7 @@ fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) 
         actions: &NO_ACTIONS,
         log: &crate::observe::ResultsLog::NotRead,
         images: &NO_IMAGES,
+        account: &Account::NotRead,
         config,
         delivery: DeliverySettings {
             form: Delivery::ImageVolume,

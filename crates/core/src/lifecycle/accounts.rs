@@ -1,0 +1,176 @@
+//! What a run's account means for its life: when it is read, how long one that is missing is waited
+//! for, and what is said about Secrets that nobody made (runtime.md 1.13).
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tektite_api::{TaskRun, task_run::RequestedStatus};
+
+use super::{Event, Severity, decide::is_held};
+use crate::{account::Account, config::Config, defaults, pod};
+
+/// How long an account may be missing. A new namespace gets its own a moment later, and objects that
+/// are applied together come in any order.
+const GRACE_SECONDS: i64 = 10;
+
+/// The account that the controller has to fetch for a run without a Pod, with the defaults that the run
+/// will have.
+pub fn wanted_account(run: &TaskRun, config: &Config) -> Option<String> {
+    let status = run.status.as_ref();
+    let has_pod = status.is_some_and(|status| !status.pod_name.is_empty());
+    let needs_none = run.is_done() || run.spec.status == RequestedStatus::Cancelled || is_held(run, status);
+    if has_pod || needs_none || config.flags.creds_init_disabled {
+        return None;
+    }
+    let mut run = run.clone();
+    defaults::task_run(&mut run, config);
+    let template = run.spec.pod_template.clone().unwrap_or_default();
+    Some(pod::service_account(&run, &template, config)).filter(|name| !name.is_empty())
+}
+
+/// What the run waits for, while its account may still come.
+pub(super) fn awaited(account: &Account, started: Option<&Time>, now: Timestamp) -> Option<String> {
+    let Account::Missing(name) = account else {
+        return None;
+    };
+    let is_fresh = now.duration_since(started?.0).as_secs() < GRACE_SECONDS;
+    is_fresh.then(|| format!("waiting for ServiceAccount \"{name}\", which does not exist yet"))
+}
+
+/// Secrets that the account names and nobody has made.
+pub(super) fn missing_secrets(account: &Account) -> Option<Event> {
+    let Account::Found { secrets, .. } = account else {
+        return None;
+    };
+    let missing = secrets.missing.join(", ");
+    (!missing.is_empty()).then(|| Event {
+        severity: Severity::Warning,
+        reason: "FailedToRetrieveSecret",
+        message: format!(
+            "Unable to retrieve some secrets ({missing}); attempting to use them may not succeed."
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        account::{Secrets, ServiceAccount},
+        delivery::Delivery,
+        lifecycle::{DeliverySettings, Fallback, Fetched, Gathered},
+        limit_range::Limits,
+        observe::ResultsLog,
+        sidecars::Surroundings,
+    };
+
+    #[test]
+    fn the_account_is_read_once_and_under_its_last_name() {
+        let config = Config::default();
+        let mut disabled = Config::default();
+        disabled.flags.creds_init_disabled = true;
+        let template = json!({"podTemplate": {"serviceAccountName": "t"}});
+        for (spec, status, config, expected) in [
+            (json!({}), json!({}), &config, Some("default")),
+            (
+                json!({"serviceAccountName": "own"}),
+                json!({}),
+                &config,
+                Some("own"),
+            ),
+            (template, json!({}), &config, Some("t")),
+            (json!({}), json!({"podName": "p"}), &config, None),
+            (json!({"status": "TaskRunCancelled"}), json!({}), &config, None),
+            (json!({"status": "TaskRunPending"}), json!({}), &config, None),
+            (json!({}), json!({}), &disabled, None),
+        ] {
+            let run = json!({"spec": spec, "status": status});
+            let run: TaskRun = serde_json::from_value::<Value>(run)
+                .and_then(serde_json::from_value)
+                .unwrap();
+            assert_eq!(wanted_account(&run, config).as_deref(), expected, "{run:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_account_is_waited_for_a_little() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let missing = Account::Missing("builder".to_owned());
+        for (account, second, waits) in [
+            (&missing, 0, true),
+            (&missing, 9, true),
+            (&missing, 10, false),
+            (&Account::NotRead, 0, false),
+        ] {
+            let message = awaited(account, Some(&Time(at(0))), at(second));
+            assert_eq!(message.is_some(), waits, "{account:?} {second}");
+        }
+    }
+
+    #[test]
+    fn missing_secrets_are_one_event() {
+        let of = |missing: &[&str]| Account::Found {
+            account: ServiceAccount::default(),
+            secrets: Secrets {
+                found: Vec::new(),
+                missing: missing.iter().map(|name| (*name).to_owned()).collect(),
+            },
+        };
+        assert_eq!(missing_secrets(&of(&[])), None);
+        let event = missing_secrets(&of(&["a", "b"])).unwrap();
+        assert_eq!(event.reason, "FailedToRetrieveSecret");
+        assert_eq!(
+            event.message,
+            "Unable to retrieve some secrets (a, b); attempting to use them may not succeed."
+        );
+    }
+
+    #[test]
+    fn a_key_without_known_hosts_fails_validation_where_they_are_required() {
+        let wire = json!({"metadata": {"name": "key"}, "type": "kubernetes.io/ssh-auth"});
+        let wire: k8s_openapi::api::core::v1::Secret = serde_json::from_value(wire).unwrap();
+        let account = Account::Found {
+            account: ServiceAccount::default(),
+            secrets: Secrets {
+                found: vec![wire.into()],
+                missing: Vec::new(),
+            },
+        };
+        let mut config = Config::default();
+        config.flags.ssh_known_hosts_required = true;
+        let run = json!({"metadata": {"name": "r", "namespace": "n", "uid": "u"},
+            "spec": {"taskSpec": {"steps": [{"image": "i", "command": ["c"]}]}}});
+        let plan = super::super::plan(&Gathered {
+            run: &serde_json::from_value(run).unwrap(),
+            pod: None,
+            fetched: Fetched::Nothing,
+            actions: &BTreeMap::new(),
+            log: &ResultsLog::NotRead,
+            images: &crate::image::Answers::new(),
+            account: &account,
+            config: &config,
+            delivery: DeliverySettings {
+                form: Delivery::ImageVolume,
+                fallback: Fallback::Once,
+                image: "entrypoint:1",
+                pull_policy: "IfNotPresent",
+            },
+            around: Surroundings::default(),
+            limits: &Limits::NONE,
+            revision: "abc1234",
+            now: Timestamp::UNIX_EPOCH,
+        });
+        let condition = plan.status.succeeded().unwrap();
+        assert_eq!(condition.reason, "TaskRunValidationFailed");
+        assert!(
+            condition
+                .message
+                .starts_with("TaskRun validation failed. Secret \"key\""),
+            "{condition:?}"
+        );
+        assert!(plan.effects.is_empty());
+    }
+}
