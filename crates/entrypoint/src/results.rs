@@ -90,8 +90,8 @@ pub(crate) fn fit_together(entries: &[Entry]) -> Result<(), ResultError> {
     }
 }
 
-/// Lets others read the results called `names`, whatever the step's umask is: who writes them to the log
-/// has another UID.
+/// Lets others read the results called `names`, whatever the step's umask is: later steps, which tell them
+/// again, and who writes them to the log may have another UID.
 pub(crate) fn open_to_all(directory: &Path, names: &[String]) {
     for name in names {
         let path = directory.join(name);

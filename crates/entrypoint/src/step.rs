@@ -12,7 +12,7 @@ use std::{
 use nix::unistd::{getgid, getuid};
 use tektite_protocol::{
     flags::{ResultsFrom, StepFlags},
-    paths::FAILED_SUFFIX,
+    paths::{FAILED_SUFFIX, PROVENANCE_FILE},
     platform,
     termination::{self, Entry, Kind},
 };
@@ -294,11 +294,13 @@ impl Step<'_> {
         };
         let task = self.flags.results.as_deref().unwrap_or_default();
         let directory = self.layout.results_dir();
+        results::open_to_all(&directory, task);
         let mut entries =
             results::collect(&directory, task, Kind::TaskResult, limit, &mut problems, self.log);
         let own_directory = self.metadata().map(|metadata| metadata.join("results"));
         let own = &self.flags.step_results;
         if let Some(own_directory) = &own_directory {
+            results::open_to_all(own_directory, own);
             entries.extend(results::collect(
                 own_directory,
                 own,
@@ -311,10 +313,6 @@ impl Step<'_> {
         if let ResultsFrom::Log { .. } = self.flags.results_from {
             // Checked here, where the step can still fail for it; told by the sidecar.
             problems.extend(results::fit_together(&entries).err());
-            results::open_to_all(&directory, task);
-            if let Some(own_directory) = &own_directory {
-                results::open_to_all(own_directory, own);
-            }
             entries.clear();
         }
         for problem in problems {
@@ -325,6 +323,7 @@ impl Step<'_> {
             .map(|metadata| (metadata.join("artifacts"), Kind::StepArtifacts));
         let of_task = Some((self.layout.artifacts_dir(), Kind::TaskArtifacts));
         for (directory, kind) in of_task.into_iter().chain(of_step) {
+            results::open_to_all(&directory, &[PROVENANCE_FILE.to_owned()]);
             match artifacts::collect(&directory, kind, self.log) {
                 Ok(entry) => entries.extend(entry),
                 Err(sentence) => self.fail(&sentence, verdict),

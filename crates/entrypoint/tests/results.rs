@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use common::Pod;
 use tektite_protocol::{
@@ -32,6 +32,31 @@ fn results_are_told_byte_for_byte() {
     assert_eq!(done.value(Kind::TaskResult, "StartedAt"), Some("mine"));
     assert!(done.internal(key::STARTED_AT).unwrap().ends_with('Z'));
     assert!(done.log.contains("result \"a\": 7 bytes"), "{}", done.log);
+}
+
+#[test]
+fn others_can_read_what_a_step_leaves_whatever_its_umask() {
+    let pod = Pod::new();
+    fs::create_dir_all(pod.path("tekton/artifacts")).unwrap();
+    let files = [
+        "tekton/results/a",
+        "tekton/run/0/status/results/b",
+        "tekton/artifacts/provenance.json",
+        "tekton/run/0/status/artifacts/provenance.json",
+    ];
+    let done = pod.run(&StepFlags {
+        results: Some(names(&["a"])),
+        step_results: names(&["b"]),
+        ..pod.sh(&format!(
+            "umask 077; for file in {}; do echo '{{}}' > $file; done",
+            files.join(" ")
+        ))
+    });
+    assert_eq!(done.exit, 0, "{}", done.log);
+    for file in files {
+        let mode = fs::metadata(pod.path(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644, "{file}");
+    }
 }
 
 #[test]
