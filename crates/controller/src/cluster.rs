@@ -19,7 +19,7 @@ use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 use tektite_core::{account, pod_view::PodView, sidecars::Kubernetes};
 use tektite_protocol::log_results::{MAX_LOG_BYTES, is_end};
 
-use crate::{decode::prune, error::Error, metrics::Metrics, nodes::NodeView};
+use crate::{decode::prune, error::Error, injected::PodNames, metrics::Metrics, nodes::NodeView};
 
 /// The name under which the API server notes our writes.
 pub const MANAGER: &str = "tektite-controller";
@@ -160,6 +160,23 @@ impl Cluster {
         let mut pod = self.call("create", "Pod", answer).await?;
         prune(&mut pod.metadata);
         Ok(pod)
+    }
+
+    /// What would become of a Pod if it were created: nothing is.
+    ///
+    /// # Errors
+    /// It would not be, or nobody can tell.
+    pub async fn try_pod(&self, namespace: &str, pod: &Pod) -> Result<PodNames, Error> {
+        let params = PostParams {
+            dry_run: true,
+            ..post()
+        };
+        let body = serialize("try", "Pod", pod)?;
+        let request = Request::new(Pod::url_path(&(), Some(namespace)))
+            .create(&params, body)
+            .map_err(|error| api_error("try", "Pod", kube::Error::BuildRequest(error)))?;
+        self.call("try", "Pod", self.client.request::<PodNames>(request))
+            .await
     }
 
     /// Deletes the Pod with this UID.

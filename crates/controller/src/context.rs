@@ -20,6 +20,7 @@ use crate::{
     cache::Cache,
     cluster::Cluster,
     events::{self, Emitter, Waiting},
+    injected::Injected,
     metrics::Metrics,
     pace::Pace,
     queue::Queue,
@@ -81,6 +82,8 @@ pub struct Context {
     pub delivery: ArcSwap<Delivery>,
     /// What the API server's version means for sidecars.
     pub kubernetes: ArcSwap<Kubernetes>,
+    /// What others add to Pods.
+    pub injected: Injected,
     /// TaskRuns that want a look.
     pub queue: Arc<Queue>,
     /// What images run.
@@ -115,6 +118,7 @@ impl Context {
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
             kubernetes: ArcSwap::default(),
+            injected: Injected::default(),
             registries: Registries::new(
                 settings.registry_authorities.clone(),
                 Arc::clone(&queue),

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use tektite_api::{StepAction, TaskRun};
 use tektite_core::{
     account::Account,
@@ -13,7 +14,7 @@ use tektite_core::{
     limit_range::Limits,
     observe::ResultsLog,
     pod_view::PodView,
-    sidecars::Surroundings,
+    sidecars::{Foreign, Surroundings},
 };
 
 use crate::{account, cache::Key, context::Context, error::Error};
@@ -39,6 +40,18 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Asks what others add to `pod`, where that can matter. Whether it is anything else than what was
+    /// found before: then the Pod has to be made anew.
+    pub async fn learns_of_injection(&mut self, context: &Context, pod: &Pod) -> bool {
+        if !self.config.flags.sidecars.asks_for_foreign() {
+            return false;
+        }
+        let namespace = self.run.namespace();
+        let foreign = context.injected.into_pod(&context.cluster, namespace, pod).await;
+        let before = std::mem::replace(&mut self.around.foreign, foreign);
+        before != foreign
+    }
+
     /// As the core wants it.
     pub fn gathered(&self) -> Gathered<'_> {
         Gathered {
@@ -106,7 +119,7 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         delivery: context.delivery_settings(),
         around: Surroundings {
             kubernetes: **context.kubernetes.load(),
-            foreign: 0,
+            foreign: Foreign::default(),
         },
         limits,
         revision: context.settings.revision,
@@ -127,7 +140,8 @@ async fn log(context: &Context, run: &TaskRun, pod: Option<&PodView>) -> Results
     let read = context
         .cluster
         .read_results_log(run.namespace(), pod.name(), container);
-    match read.await {
+    // Boxed, so that the many looks that read no log have no room for it.
+    match Box::pin(read).await {
         Ok(text) => ResultsLog::Text(text),
         Err(error) if error.is_not_found() || error.is_forbidden() => ResultsLog::Never(error.to_string()),
         Err(error) => ResultsLog::NotYet(error.to_string()),

@@ -22,6 +22,7 @@ pub mod decode;
 pub mod error;
 pub mod events;
 pub mod gather;
+pub mod injected;
 pub mod lease;
 pub mod logging;
 pub mod metrics;

@@ -64,7 +64,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
     match plan.look_up {
         // Few runs ask for it: the others need not have room for it.
         Some(question) => Box::pin(decide_anew(context, key, found, question)).await,
-        None => perform(context, &found, plan).await,
+        None => carry_on(context, found, plan).await,
     }
 }
 
@@ -82,6 +82,16 @@ async fn decide_anew(
     }
     found.images = asked.answers;
     let plan = lifecycle::plan(&found.gathered());
+    carry_on(context, found, plan).await
+}
+
+/// Makes a new Pod with what others add to it in mind, and carries out the plan.
+async fn carry_on(context: &Context, mut found: Found<'_>, mut plan: Plan) -> Result<Outcome, Error> {
+    if let Some(pod) = plan.new_pod()
+        && Box::pin(found.learns_of_injection(context, pod)).await
+    {
+        plan = lifecycle::plan(&found.gathered());
+    }
     perform(context, &found, plan).await
 }
 

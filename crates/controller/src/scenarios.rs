@@ -1,6 +1,7 @@
 //! What happens between us and the API server, request by request.
 
 mod images;
+mod injected;
 mod results_log;
 mod streams;
 

@@ -1,6 +1,8 @@
 //! How a Pod's sidecars run, and what the first step waits for: what the operator and the cluster say
 //! (runtime.md 1.8, departures.md). No I/O.
 
+use tektite_api::Sidecar;
+
 /// How sidecars run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
@@ -50,8 +52,47 @@ pub struct Settings {
 pub struct Surroundings {
     /// Whether the kubelets know native sidecars.
     pub kubernetes: Kubernetes,
-    /// How many ordinary containers others add to the Pod.
-    pub foreign: usize,
+    /// What others add to the Pod.
+    pub foreign: Foreign,
+}
+
+/// Containers that are not of the run, such as a service mesh's proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// So many.
+    Added {
+        /// Beside the steps.
+        ordinary: usize,
+        /// Before them, native sidecars among them.
+        init: usize,
+    },
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Default for Foreign {
+    fn default() -> Self {
+        Self::Added { ordinary: 0, init: 0 }
+    }
+}
+
+impl Foreign {
+    /// How many containers the Pod has because of them, as far as that is known.
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Added { ordinary, init } => ordinary + init,
+            Self::Unknown => 0,
+        }
+    }
+
+    /// Whether a step may have something to wait for: waiting for nothing costs a second, and a step that
+    /// begins before its proxy fails.
+    pub const fn may_need_time(self) -> bool {
+        match self {
+            Self::Added { ordinary, .. } => ordinary > 0,
+            Self::Unknown => true,
+        }
+    }
 }
 
 /// What the API server's version means for sidecars.
@@ -75,6 +116,15 @@ impl Kubernetes {
     }
 }
 
+/// Whether the entrypoint stops the sidecar when the steps are over, where the kubelet does not: it is
+/// the parent of what it runs. One that leaves its command to the image, or wants the container's own
+/// stdin, it is not.
+pub fn ends_with_steps(sidecar: &Sidecar) -> bool {
+    let says_what =
+        !sidecar.script.is_empty() || sidecar.command.first().is_some_and(|word| !word.is_empty());
+    says_what && !sidecar.stdin && !sidecar.tty
+}
+
 impl Settings {
     /// The form on this cluster.
     pub const fn form_on(self, kubernetes: Kubernetes) -> Form {
@@ -84,9 +134,10 @@ impl Settings {
         }
     }
 
-    /// Whether somebody has to ask what others add to a Pod: only where it makes a difference.
+    /// Whether somebody has to ask what others add to a Pod: unless the operator says that nobody does.
+    /// Also where nothing waits for them, they take their share of what the kubelet keeps of messages.
     pub fn asks_for_foreign(self) -> bool {
-        self.readiness == Readiness::Awaited && self.injected == Injected::Auto
+        self.injected != Injected::Never
     }
 
     /// Whether the first step of a Pod with so many sidecars of its own waits for the word of the
@@ -94,7 +145,7 @@ impl Settings {
     pub fn first_step_waits(self, sidecars: usize, around: Surroundings) -> bool {
         let own = sidecars > 0 && self.form_on(around.kubernetes) == Form::Classic;
         let foreign = match self.injected {
-            Injected::Auto => around.foreign > 0,
+            Injected::Auto => around.foreign.may_need_time(),
             Injected::Always => true,
             Injected::Never => false,
         };
@@ -131,14 +182,19 @@ mod tests {
             foreign,
             ..Surroundings::default()
         };
+        let added = |ordinary, init| Foreign::Added { ordinary, init };
+        let (none, one, first) = (Foreign::default(), added(1, 0), added(0, 1));
         for (form, injected, readiness, sidecars, foreign, waits) in [
-            (Form::Native, Auto, Readiness::Awaited, 2, 0, false),
-            (Form::Native, Auto, Readiness::Awaited, 0, 1, true),
-            (Form::Classic, Auto, Readiness::Awaited, 0, 0, false),
-            (Form::Classic, Never, Readiness::Awaited, 1, 0, true),
-            (Form::Native, Always, Readiness::Awaited, 0, 0, true),
-            (Form::Native, Never, Readiness::Awaited, 0, 1, false),
-            (Form::Classic, Always, Readiness::Ignored, 1, 1, false),
+            (Form::Native, Auto, Readiness::Awaited, 2, none, false),
+            (Form::Native, Auto, Readiness::Awaited, 0, one, true),
+            (Form::Native, Auto, Readiness::Awaited, 0, first, false),
+            (Form::Native, Auto, Readiness::Awaited, 0, Foreign::Unknown, true),
+            (Form::Native, Auto, Readiness::Ignored, 0, Foreign::Unknown, false),
+            (Form::Classic, Auto, Readiness::Awaited, 0, none, false),
+            (Form::Classic, Never, Readiness::Awaited, 1, none, true),
+            (Form::Native, Always, Readiness::Awaited, 0, none, true),
+            (Form::Native, Never, Readiness::Awaited, 0, one, false),
+            (Form::Classic, Always, Readiness::Ignored, 1, one, false),
         ] {
             let settings = Settings {
                 form,
@@ -146,11 +202,11 @@ mod tests {
                 readiness,
             };
             let seen = settings.first_step_waits(sidecars, around(foreign));
-            assert_eq!(seen, waits, "{settings:?} {sidecars} {foreign}");
+            assert_eq!(seen, waits, "{settings:?} {sidecars} {foreign:?}");
         }
         let old = Surroundings {
             kubernetes: Kubernetes::RunsOrdinaryOnly,
-            foreign: 0,
+            foreign: none,
         };
         assert!(Settings::default().first_step_waits(1, old));
     }

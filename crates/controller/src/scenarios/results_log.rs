@@ -36,7 +36,7 @@ async fn reconciled(answer: impl FnOnce(crate::testing::Asked)) -> Value {
     context.runs.assume(run.clone(), None);
     context.pods.assume(pod, None);
     let key = Key::new("n", "r");
-    let (outcome, sent) = tokio::join!(reconcile(&context, &key), async {
+    let (outcome, sent) = tokio::join!(Box::pin(reconcile(&context, &key)), async {
         let asked = server.expect(Method::GET, &format!("{POD}/log")).await;
         assert!(
             asked.query.contains(&format!("container={CONTAINER}")),

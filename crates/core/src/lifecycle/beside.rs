@@ -26,6 +26,14 @@ pub(super) fn release_first_step(pod: &PodView, plan: &mut Plan) {
     }
 }
 
+/// A run that is over just now gets another look at once where something keeps its Pod: nothing may change
+/// about that Pod by itself any more.
+pub(super) fn look_again(pod: &PodView, plan: &mut Plan) {
+    if observe::left_running(plan.status.task_spec.as_ref(), pod) != Left::Nothing {
+        plan.requeue = Some(Duration::ZERO);
+    }
+}
+
 /// The run is over: its status follows the sidecars to their end, and whoever does not stop is stopped.
 /// What comes of that changes nothing about the run.
 pub(super) fn after_the_end(gathered: &Gathered<'_>, plan: &mut Plan) {
@@ -36,10 +44,10 @@ pub(super) fn after_the_end(gathered: &Gathered<'_>, plan: &mut Plan) {
     if !sidecars.is_empty() && !plan.status.sidecars.is_empty() {
         plan.status.sidecars = sidecars;
     }
-    let left = match observe::left_running(pod) {
+    let left = match observe::left_running(plan.status.task_spec.as_ref(), pod) {
         Left::Nothing => return,
-        Left::Foreign => Duration::ZERO,
-        Left::Own => {
+        Left::Untold => Duration::ZERO,
+        Left::Stopping => {
             let ended = plan.status.completion_time.as_ref();
             let since = ended.map_or(OWN_STOP, |ended| {
                 Duration::try_from(gathered.now.duration_since(ended.0)).unwrap_or_default()
@@ -56,7 +64,9 @@ pub(super) fn after_the_end(gathered: &Gathered<'_>, plan: &mut Plan) {
 
 /// An attempt that failed is looked at no more: what its steps leave behind goes now.
 pub(super) fn end_attempt(gathered: &Gathered<'_>, plan: &mut Plan) {
-    if let Some(pod) = own_pod(gathered).filter(|pod| observe::left_running(pod) != Left::Nothing) {
+    let spec = plan.status.task_spec.as_ref();
+    let left = |pod: &&PodView| observe::left_running(spec, pod) != Left::Nothing;
+    if let Some(pod) = own_pod(gathered).filter(left) {
         plan.effects.push(end(pod));
     }
 }
@@ -180,6 +190,23 @@ mod tests {
         ] {
             let pod = pod(told, &[("step-a", running()), ("proxy", beside)]);
             assert_eq!(decided(&run("Unknown"), &pod, None).effects, effects);
+        }
+    }
+
+    #[test]
+    fn whoever_is_left_gets_a_look_after_the_end() {
+        for (beside, requeue) in [
+            (json!({"running": {}}), Some(Duration::ZERO)),
+            (json!({"terminated": {"exitCode": 0}}), None),
+        ] {
+            let ended = json!({"terminated": {"exitCode": 0}});
+            let pod = pod(Some("READY"), &[("step-a", ended), ("proxy", beside)]);
+            let mut run = run("Unknown");
+            let status = run.status.as_mut().unwrap();
+            status.task_spec = run.spec.task_spec.clone();
+            let plan = decided(&run, &pod, None);
+            assert!(plan.status.is_done());
+            assert_eq!((plan.requeue, plan.effects), (requeue, vec![]));
         }
     }
 

@@ -309,7 +309,10 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
     }
     let outcome = observe::observe(subject, pod, &mut plan.status);
     match outcome {
-        Outcome::Over => return room::for_results(run, &mut plan.status, now),
+        Outcome::Over => {
+            beside::look_again(pod, plan);
+            return room::for_results(run, &mut plan.status, now);
+        }
         Outcome::Reading(again_in) => {
             plan.requeue = Some(Duration::from_secs(again_in));
             return;

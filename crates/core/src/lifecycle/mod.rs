@@ -125,6 +125,16 @@ pub struct Plan {
     pub look_up: Option<Question>,
 }
 
+impl Plan {
+    /// The Pod that it makes, if it makes one.
+    pub fn new_pod(&self) -> Option<&Pod> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::CreatePod(pod) => Some(&**pod),
+            _ => None,
+        })
+    }
+}
+
 /// A write to an object other than the run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {

@@ -67,10 +67,11 @@ pub(super) fn explain(pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String)
     if let Some(step) = steps.iter().find(|step| step.failed()) {
         return (Reason::StepFailed, or_else(step_sentence(step), pod_message));
     }
-    // No step says why: a sidecar may.
+    // No step says why: a sidecar may, unless it was stopped with the Pod.
+    let with_the_pod = pod.status.reason.as_deref() == Some("DeadlineExceeded");
     let beside = || {
         let all = pod.containers().iter().chain(pod.init_containers());
-        all.filter(|container| is_beside(container))
+        all.filter(|container| is_beside(container) && !with_the_pod)
     };
     for (hit, reason) in [
         (

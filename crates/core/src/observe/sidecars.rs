@@ -1,10 +1,14 @@
 //! Sidecars as the Pod shows them (runtime.md 5.10, 5.13, api.md 5.8).
 
 use k8s_openapi::api::core::v1::ContainerStatus;
-use tektite_api::labels;
 use tektite_api::status::SidecarState;
+use tektite_api::{TaskSpec, labels};
 
-use crate::pod_view::{Phase, PodView};
+use crate::{
+    names,
+    pod_view::{Phase, PodView},
+    sidecars::ends_with_steps,
+};
 
 const PREFIX: &str = "sidecar-";
 
@@ -36,18 +40,29 @@ pub(super) fn is_beside(container: &ContainerStatus) -> bool {
 pub enum Left {
     /// Nothing that would keep the Pod.
     Nothing,
-    /// The run's own ordinary sidecars: most of them stop by themselves.
-    Own,
-    /// Containers of others, which nobody tells.
-    Foreign,
+    /// The run's own ordinary sidecars, which the entrypoint stops.
+    Stopping,
+    /// Containers that nobody tells: of others, and sidecars that the entrypoint does not run.
+    Untold,
 }
 
 fn is_step(container: &ContainerStatus) -> bool {
     container.name.starts_with("step-")
 }
 
+/// Whether the container ends by itself when the steps have; so do all that we put there.
+fn is_told(spec: Option<&TaskSpec>, container: &ContainerStatus) -> bool {
+    let mut sidecars = spec
+        .map(|spec| spec.sidecars.as_slice())
+        .unwrap_or_default()
+        .iter();
+    let own =
+        sidecars.find(|sidecar| names::container(&format!("{PREFIX}{}", sidecar.name)) == container.name);
+    is_beside(container) && own.is_none_or(ends_with_steps)
+}
+
 /// Looks for what keeps a Pod whose steps have ended.
-pub fn left_running(pod: &PodView) -> Left {
+pub fn left_running(spec: Option<&TaskSpec>, pod: &PodView) -> Left {
     let runs = |container: &&ContainerStatus| {
         container
             .state
@@ -72,10 +87,10 @@ pub fn left_running(pod: &PodView) -> Left {
         .peekable();
     if left.peek().is_none() {
         Left::Nothing
-    } else if left.all(is_beside) {
-        Left::Own
+    } else if left.all(|container| is_told(spec, container)) {
+        Left::Stopping
     } else {
-        Left::Foreign
+        Left::Untold
     }
 }
 
@@ -139,15 +154,28 @@ mod tests {
     fn what_keeps_a_pod() {
         let ended = || json!({"terminated": {"exitCode": 0}});
         let runs = || json!({"running": {}});
+        let spec: TaskSpec = serde_json::from_value(json!({"steps": [], "sidecars": [
+            {"name": "a", "image": "i", "command": ["c"]}, {"name": "image", "image": "i"},
+            {"name": "stdin", "image": "i", "script": "x", "stdin": true},
+        ]}))
+        .unwrap();
         for (phase, step, others, expected) in [
             ("Running", ended(), vec![], Left::Nothing),
             ("Running", ended(), vec![("sidecar-a", ended())], Left::Nothing),
-            ("Running", ended(), vec![("sidecar-a", runs())], Left::Own),
+            ("Running", ended(), vec![("sidecar-a", runs())], Left::Stopping),
             (
                 "Running",
                 ended(),
                 vec![("sidecar-a", runs()), ("proxy", runs())],
-                Left::Foreign,
+                Left::Untold,
+            ),
+            ("Running", ended(), vec![("sidecar-image", runs())], Left::Untold),
+            ("Running", ended(), vec![("sidecar-stdin", runs())], Left::Untold),
+            (
+                "Running",
+                ended(),
+                vec![("sidecar-tekton-log-results", runs())],
+                Left::Stopping,
             ),
             ("Running", runs(), vec![("proxy", runs())], Left::Nothing),
             ("Succeeded", ended(), vec![("proxy", runs())], Left::Nothing),
@@ -159,7 +187,7 @@ mod tests {
                     .map(|(name, state)| container(name, true, state.clone())),
             );
             assert_eq!(
-                left_running(&pod(phase, json!(all), json!([]))),
+                left_running(Some(&spec), &pod(phase, json!(all), json!([]))),
                 expected,
                 "{others:?}"
             );

@@ -203,7 +203,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         from: results_from,
     });
     let own = spec.steps.len() + spec.sidecars.len() + init + usize::from(results_log.is_some());
-    let all = own + input.around.foreign;
+    let all = own + input.around.foreign.count();
     let step_input = steps::Input {
         message_limit: termination::limit(all),
         results_from,

@@ -14,7 +14,11 @@ use tektite_protocol::{
 };
 
 use super::{delivery::Scripts, volumes};
-use crate::{delivery::Delivery, names, resources, sidecars::Form};
+use crate::{
+    delivery::Delivery,
+    names, resources,
+    sidecars::{Form, ends_with_steps},
+};
 
 /// What sidecar containers are made from.
 pub(super) struct Input<'a> {
@@ -117,7 +121,7 @@ fn flags(input: &Input<'_>, sidecar: &Sidecar, index: usize) -> Option<SidecarFl
     }
     let last = input.spec.steps.len().saturating_sub(1);
     Some(SidecarFlags {
-        stop_file: (input.form == Form::Classic && start == Start::Child).then(|| paths::post_file(last)),
+        stop_file: (input.form == Form::Classic && ends_with_steps(sidecar)).then(|| paths::post_file(last)),
         start,
         log_level: input.log_level,
         script: script

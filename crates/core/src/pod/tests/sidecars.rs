@@ -1,7 +1,7 @@
 //! Pods with containers beside the steps.
 
 use super::*;
-use crate::config::FeatureFlags;
+use crate::{config::FeatureFlags, sidecars::Foreign};
 
 /// The part of a Pod that sidecars change, one rule per snapshot.
 fn snapshot_of(name: &str, form: Delivery, config: &Config, around: Surroundings, run: &Value) {
@@ -116,7 +116,7 @@ fn one_that_wants_stdin_is_run_in_place() {
 #[test]
 fn a_pod_with_foreign_containers_waits() {
     let around = Surroundings {
-        foreign: 2,
+        foreign: Foreign::Added { ordinary: 2, init: 0 },
         ..Surroundings::default()
     };
     snapshot_of(
@@ -219,7 +219,7 @@ fn the_operator_says_who_waits() {
 #[test]
 fn containers_beside_share_the_message_limit() {
     let around = Surroundings {
-        foreign: 1,
+        foreign: Foreign::Added { ordinary: 0, init: 1 },
         ..Surroundings::default()
     };
     let run = with(&json!([{"name": "s", "image": "i"}]));
