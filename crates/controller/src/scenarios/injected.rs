@@ -26,6 +26,9 @@ async fn made(
     let key = Key::new("n", name);
     let path = format!("/apis/tekton.dev/v1/namespaces/n/taskruns/{name}");
     let (outcome, pod) = tokio::join!(Box::pin(reconcile(context, &key)), async {
+        let account = "/api/v1/namespaces/n/serviceaccounts/default";
+        let asked = server.expect(Method::GET, account).await;
+        asked.with(&json!({"metadata": {"name": "default"}}));
         if let Some(answer) = answer {
             let asked = server.expect(Method::POST, PODS).await;
             assert!(asked.query.contains("dryRun=All"), "{}", asked.query);
