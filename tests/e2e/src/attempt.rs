@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::case::{Action, Case, Expectation, ObjectPart, Target, WaitFor, is, text};
+use crate::case::{Action, Case, Exec, Expectation, ObjectPart, Target, WaitFor, is, text};
 use crate::check;
 use crate::cluster::{Cluster, Followed, random, refusal};
 use crate::matcher::{Mismatch, Pattern, subset};
@@ -159,10 +159,42 @@ impl Attempt<'_> {
                 )
             }
             Action::Delete(target) => self.cluster.delete(target, &self.namespace).await.map(|()| None),
+            Action::Exec(wanted) => self.exec(wanted).await,
             Action::Sleep(time) => {
                 sleep((*time).min(self.left())).await;
                 Ok(None)
             }
+        }
+    }
+
+    /// A container that has not started yet, or a step that is not where it shall be yet, is tried again.
+    async fn exec(&self, wanted: &Exec) -> Result<Option<Mismatch>> {
+        let title = format!(
+            "exec {} in {}/{}",
+            wanted.command.join(" "),
+            wanted.pod,
+            wanted.container
+        );
+        loop {
+            let seen = match self.cluster.exec(&self.namespace, wanted).await {
+                Ok(ended) => {
+                    let fits = wanted
+                        .output
+                        .as_ref()
+                        .is_none_or(|pattern| pattern.is_match(&ended.output));
+                    if ended.code == wanted.exit_code && fits {
+                        return Ok(None);
+                    }
+                    format!("exit code {}: {}", ended.code, ended.output)
+                }
+                Err(error) => format!("{error:#}"),
+            };
+            if self.left().is_zero() {
+                let pattern = wanted.output.as_ref().map(Pattern::describe).unwrap_or_default();
+                let expected = format!("exit code {}: {pattern}", wanted.exit_code);
+                return Ok(Some(Mismatch::new(title, expected, seen)));
+            }
+            sleep(PAUSE).await;
         }
     }
 

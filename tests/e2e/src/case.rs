@@ -133,6 +133,8 @@ pub(crate) enum Action {
     Patch(Patch),
     /// Delete an object.
     Delete(Target),
+    /// Run a command in a container.
+    Exec(Exec),
     /// Do nothing for a while.
     #[serde(deserialize_with = "duration")]
     Sleep(Duration),
@@ -226,6 +228,23 @@ impl Patch {
             name: self.name.clone(),
         }
     }
+}
+
+/// A command in a container, run until it ends as expected.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Exec {
+    /// The Pod.
+    pub(crate) pod: String,
+    /// Its container.
+    pub(crate) container: String,
+    /// The command and its arguments; no shell is involved.
+    pub(crate) command: Vec<String>,
+    /// How it must end.
+    #[serde(default)]
+    pub(crate) exit_code: i32,
+    /// What it must print.
+    pub(crate) output: Option<Pattern>,
 }
 
 /// What must come of one object.

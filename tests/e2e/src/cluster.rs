@@ -45,7 +45,7 @@ pub(crate) enum Followed {
 
 /// The cluster under test.
 pub(crate) struct Cluster {
-    client: Client,
+    pub(crate) client: Client,
     kinds: Vec<(ApiResource, Scope)>,
     version: String,
     namespaces: Mutex<BTreeSet<String>>,

@@ -13,6 +13,7 @@ mod cli;
 mod cluster;
 mod config;
 mod corpus;
+mod exec;
 mod load;
 mod matcher;
 mod report;
