@@ -26,7 +26,7 @@ pub const AFFINITY_ASSISTANT: &str = "pipeline.tekton.dev/affinity-assistant";
 /// the form that its next Pod must take.
 pub const DELIVERY: &str = "tektite.dev/delivery";
 /// Annotation of a TaskRun: how much the entrypoint says (`off`, `error`, `info`, `debug`).
-pub const LOG_LEVEL: &str = "tektite.dev/log-level";
+pub const ENTRYPOINT_LOG: &str = "tektite.dev/entrypoint-log";
 /// Annotation of a TaskRun: how its steps' commands run.
 pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
 /// The value of [`EXECUTION_MODE`] for commands without a network.

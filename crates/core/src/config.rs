@@ -3,9 +3,12 @@
 //! Values are read once into types; an unknown key is no error, since the ConfigMaps are shared
 //! with engines that know more keys.
 
+mod log;
+
 use std::collections::BTreeMap;
 
 use tektite_api::{GoDuration, PodTemplate, WorkspaceBinding};
+use tektite_protocol::log::{LogFormat, LogLevel};
 
 use tektite_protocol::{
     flags::{ResultsFrom, SIDECAR_LOGS},
@@ -50,6 +53,10 @@ pub struct Defaults {
     pub pending_timeout: GoDuration,
     /// How registries are asked what images run.
     pub image_look_up: LookUpSettings,
+    /// `entrypoint-log`: how much the entrypoint says where a run says nothing about it.
+    pub entrypoint_log: LogLevel,
+    /// `entrypoint-log-format`: in which form.
+    pub entrypoint_log_format: LogFormat,
 }
 
 impl Default for Defaults {
@@ -65,6 +72,8 @@ impl Default for Defaults {
             container_resources: ContainerResources::default(),
             pending_timeout: GoDuration::from_secs(60 * 60),
             image_look_up: LookUpSettings::default(),
+            entrypoint_log: LogLevel::default(),
+            entrypoint_log_format: LogFormat::default(),
         }
     }
 }
@@ -260,6 +269,7 @@ impl Defaults {
             let allowed = format!("{reserved} is the engine's own, leave it out");
             return Err(bad(template, get(template).unwrap_or_default(), &allowed));
         }
+        (defaults.entrypoint_log, defaults.entrypoint_log_format) = log::read(data)?;
         yaml::<PodTemplate>(
             "default-affinity-assistant-pod-template",
             get("default-affinity-assistant-pod-template"),
@@ -463,7 +473,7 @@ const SWITCHES: [&str; 18] = [
 ];
 
 /// The keys beside the switches that mean something here, or in engines that share the ConfigMaps.
-const OTHERS: [&str; 28] = [
+const OTHERS: [&str; 30] = [
     "default-timeout-minutes",
     "default-service-account",
     "default-managed-by-label-value",
@@ -482,6 +492,8 @@ const OTHERS: [&str; 28] = [
     "default-step-ref-concurrency-limit",
     "default-pending-timeout-minutes",
     "timeout-clock",
+    "entrypoint-log",
+    "entrypoint-log-format",
     "enable-api-fields",
     "coschedule",
     "disable-inline-spec",

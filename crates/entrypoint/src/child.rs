@@ -13,11 +13,13 @@ use nix::{
     sys::prctl,
     unistd::{Pid, getpid},
 };
+use tektite_protocol::log::LogLevel;
 
 use crate::{
     clock, diagnose,
-    events::{Signals, Wake, signal_name},
-    log::Log,
+    events::{Arrived, Signals, Wake, signal_name},
+    killed,
+    log::{Log, Value},
     outcome::Ending,
     program,
     sys::{self, Ended},
@@ -38,6 +40,8 @@ pub(crate) struct Command<'a> {
     pub(crate) args: &'a [String],
     /// None is no limit.
     pub(crate) timeout: Option<Duration>,
+    /// How loud the log says that it is stopped, once it shall not run any longer.
+    pub(crate) stopping: LogLevel,
     /// Why it shall not run any longer, once that is so. Asked about once a second.
     pub(crate) stop_when: &'a dyn Fn() -> Option<&'static str>,
     pub(crate) signals: &'a Signals,
@@ -73,8 +77,9 @@ impl Command<'_> {
             Ok(pid) => {
                 self.log.debug(format_args!("process {pid} started"));
                 drop(unused);
-                let ending = self.follow(pid, began, &mut tee);
-                self.say(&ending, began.elapsed());
+                let mut passed_on = None;
+                let ending = self.follow(pid, began, &mut tee, &mut passed_on);
+                self.say(&ending, began.elapsed(), passed_on);
                 match tee.problem() {
                     Some(sentence) => self.incomplete(ending, sentence),
                     None => ending,
@@ -82,7 +87,7 @@ impl Command<'_> {
             }
             Err(sentence) => {
                 self.log.error(format_args!("{sentence}"));
-                Ending::Broken(sentence)
+                Ending::Broken(self.log.secrets().hide_long(sentence))
             }
         }
     }
@@ -105,7 +110,7 @@ impl Command<'_> {
 
     /// The one loop that waits for children, signals, time and the reason to stop. The latter is looked
     /// for every second: the kubelet takes about as long to write the cancel file.
-    fn follow(&self, child: Pid, began: Instant, tee: &mut Tee) -> Ending {
+    fn follow(&self, child: Pid, began: Instant, tee: &mut Tee, passed_on: &mut Option<Arrived>) -> Ending {
         let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut ended: Option<Ended> = None;
         let mut stop: Option<Stop> = None;
@@ -116,7 +121,8 @@ impl Command<'_> {
                     ended = Some(how);
                     tee.finish();
                 } else {
-                    self.log.debug(format_args!("orphan {pid} ended: {how:?}"));
+                    let how = describe(how);
+                    self.log.debug(format_args!("orphan {pid} ended: {how}"));
                 }
             }
             let now = Instant::now();
@@ -147,9 +153,13 @@ impl Command<'_> {
             }
             self.signals
                 .sleep_on(tee.sources(), wake_at.saturating_duration_since(now));
-            while let Some(number) = self.signals.next() {
-                if number != SIGCHLD {
+            while let Some(arrived) = self.signals.next() {
+                if arrived.number != SIGCHLD {
+                    let Arrived { number, from } = arrived;
+                    self.log
+                        .debug(format_args!("{} arrived {from}", signal_name(number)));
                     self.forward(child, number);
+                    *passed_on = Some(arrived);
                 }
             }
         }
@@ -157,9 +167,12 @@ impl Command<'_> {
 
     fn stop(&self, group: Pid, ending: Ending, grace: Duration, why: &str) -> Stop {
         let seconds = clock::readable(grace);
-        self.log.error(format_args!(
-            "{why}: stopping the command (SIGTERM, then SIGKILL after {seconds})"
-        ));
+        let level = match ending {
+            Ending::TimedOut => LogLevel::Error,
+            _ => self.stopping,
+        };
+        let text = format_args!("{why}: stopping the command (SIGTERM, then SIGKILL after {seconds})");
+        self.log.event(level, text, &[]);
         self.forward(group, SIGTERM);
         Stop {
             ending,
@@ -203,27 +216,39 @@ impl Command<'_> {
         }
     }
 
-    fn say(&self, ending: &Ending, after: Duration) {
+    fn say(&self, ending: &Ending, after: Duration, passed_on: Option<Arrived>) {
+        let duration = ("duration_ms", clock::millis(after));
         let after = clock::readable(after);
         match ending {
-            Ending::Ended(Ended::Code(0)) => self.log.debug(format_args!("exited with code 0 after {after}")),
             Ending::Ended(Ended::Code(code)) => {
-                self.log
-                    .error(format_args!("exited with code {code} after {after}"));
+                let (level, why) = match code {
+                    0 => (LogLevel::Info, String::new()),
+                    code => (LogLevel::Error, killed::by_code(*code)),
+                };
+                let code = u64::try_from(*code).unwrap_or(u64::MAX);
+                let fields = [("exit_code", Value::Number(code)), duration];
+                let text = format_args!("exited with code {code} after {after}{why}");
+                self.log.event(level, text, &fields);
             }
             Ending::Ended(Ended::Signal(number)) => {
-                let hint = if *number == SIGKILL {
-                    "; if nobody sent it, the container's memory limit is the usual cause"
-                } else {
-                    ""
-                };
-                self.log.error(format_args!(
-                    "killed by {} after {after}{hint}",
-                    signal_name(*number)
-                ));
+                let name = signal_name(*number);
+                let why = killed::by_signal(*number, passed_on);
+                let fields = [("signal", Value::Text(&name)), duration];
+                let text = format_args!("killed by {name} after {after}{why}");
+                self.log.event(LogLevel::Error, text, &fields);
             }
-            _ => self.log.debug(format_args!("stopped after {after}")),
+            _ => {
+                let text = format_args!("stopped after {after}");
+                self.log.event(LogLevel::Info, text, &[duration]);
+            }
         }
+    }
+}
+
+fn describe(how: Ended) -> String {
+    match how {
+        Ended::Code(code) => format!("exited with code {code}"),
+        Ended::Signal(number) => format!("killed by {}", signal_name(number)),
     }
 }
 

@@ -4,20 +4,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tektite_protocol::GoDuration;
 
+use crate::log::Value;
+
 /// Now, as the termination message has it: RFC 3339, UTC, exactly three fractional digits.
 pub(crate) fn rfc3339_now() -> String {
     rfc3339(since_epoch())
 }
 
-/// Now, as a log line has it: the time of day in UTC.
-pub(crate) fn time_of_day_now() -> String {
-    time_of_day(since_epoch())
-}
-
 /// `duration` in whole milliseconds, such as `1.204s` or `1h2m3s`.
 pub(crate) fn readable(duration: Duration) -> String {
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    GoDuration::from(Duration::from_millis(millis)).to_string()
+    GoDuration::from(Duration::from_millis(whole_millis(duration))).to_string()
+}
+
+/// `duration` for a program to read in the log.
+pub(crate) fn millis(duration: Duration) -> Value<'static> {
+    Value::Number(whole_millis(duration))
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A clock before 1970 counts as 1970: there is nothing better to say.

@@ -55,9 +55,9 @@ fn head(program: &Path) -> Option<Vec<u8>> {
 fn missing(program: &Path, head: Option<&[u8]>) -> String {
     let name = program.display();
     if let Some(interpreter) = head.and_then(interpreter) {
-        if interpreter.ends_with('\r') {
+        if let Some(interpreter) = interpreter.strip_suffix('\r') {
             return format!(
-                "{name} asks for the interpreter {interpreter:?}: its first line ends in a carriage return, so save \
+                "{name} asks for the interpreter {interpreter}\\r: its first line ends in a carriage return, so save \
                  it with Unix line ends"
             );
         }
@@ -169,7 +169,7 @@ mod tests {
                 b"#! /bin/sh\r\n",
                 0o755,
                 Errno::ENOENT,
-                "\"/bin/sh\\r\": its first line ends in a carriage",
+                "/bin/sh\\r: its first line ends in a carriage",
             ),
             (
                 b"x",

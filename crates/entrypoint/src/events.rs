@@ -4,7 +4,7 @@
 //! Signals are blocked and read from a descriptor, since PID 1 is never ended by a signal that it
 //! does not ask for.
 
-use std::{cell::Cell, os::fd::AsFd as _, path::Path, time::Duration};
+use std::{cell::Cell, fmt, os::fd::AsFd as _, path::Path, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -43,14 +43,18 @@ impl Signals {
         })
     }
 
-    /// The number of the next signal that has arrived.
-    pub(crate) fn next(&self) -> Option<i32> {
+    /// The next signal that has arrived.
+    pub(crate) fn next(&self) -> Option<Arrived> {
         let arrived = self.arriving.read_signal().ok()??;
         let number = i32::try_from(arrived.ssi_signo).ok()?;
         if ends_a_program(number) {
             self.asked_to_end.set(true);
         }
-        Some(number)
+        let from = match arrived.ssi_pid {
+            0 => Sender::Outside,
+            pid => Sender::Process(pid),
+        };
+        Some(Arrived { number, from })
     }
 
     /// Whether somebody has sent a signal that ends programs.
@@ -74,6 +78,30 @@ impl Signals {
         if slept.is_err_and(|errno| errno != Errno::EINTR) {
             // Not known to happen; a short sleep keeps it from becoming a busy loop.
             std::thread::sleep(longest.min(Duration::from_millis(100)));
+        }
+    }
+}
+
+/// A signal, and who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    pub(crate) number: i32,
+    pub(crate) from: Sender,
+}
+
+/// Who sent a signal, as far as the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// Nobody in this container's process namespace.
+    Outside,
+    Process(u32),
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside => f.write_str("from outside the container (the kubelet stops its Pod)"),
+            Self::Process(pid) => write!(f, "from process {pid} of the container"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tektite_protocol::paths;
+use tektite_protocol::{breakpoint, paths};
 
 /// The fixed places, below a root that is empty in a container and a temp directory in tests.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ impl Layout {
         Self { root: root.into() }
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         if self.root.as_os_str().is_empty() {
             return PathBuf::from(path);
         }
@@ -60,6 +60,16 @@ impl Layout {
     /// The Secrets that they are made from.
     pub(crate) fn credential_secrets_dir(&self) -> PathBuf {
         self.at(paths::CREDENTIAL_SECRETS_DIR)
+    }
+
+    /// Where the programs lie that answer a paused step.
+    pub(crate) fn debug_scripts_dir(&self) -> PathBuf {
+        self.at(breakpoint::SCRIPTS_DIR)
+    }
+
+    /// Where a directory has the step's number as its name.
+    pub(crate) fn debug_info_dir(&self) -> PathBuf {
+        self.at(breakpoint::INFO_DIR)
     }
 
     /// Where `init` puts this program.

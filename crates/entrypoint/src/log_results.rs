@@ -14,7 +14,7 @@ use crate::{
     log::Log,
     results::{self, Limit},
     sidecar,
-    wait::{Turn, Waiting},
+    wait::{AfterFailure, Turn, Waiting},
 };
 
 /// Waits, writes, and returns the container's exit code.
@@ -24,6 +24,7 @@ pub(crate) fn run(flags: &LogResultsFlags, layout: &Layout, signals: &Signals, l
     let waiting = Waiting {
         files: slice::from_ref(&flags.stop_file),
         content: false,
+        after_failure: AfterFailure::Skip,
         cancel: Path::new(""),
         signals,
         log,

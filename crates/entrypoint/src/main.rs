@@ -1,6 +1,6 @@
 //! The program in every step container: it waits for its turn, runs the step's command, and tells
 //! how it went through files (runtime.md section 3). Static, without threads, and PID 1 of its
-//! container. With `init` it prepares a Pod instead.
+//! container. With `init` it prepares a Pod instead, with `debug` it speaks to a paused step.
 //!
 //! What happens in which order is in [`step`]; everything else is named for what it owns. The
 //! process begins in [`sys::main`].
@@ -11,10 +11,12 @@
 
 mod alive;
 mod artifacts;
+mod breakpoint;
 mod child;
 mod cli;
 mod clock;
 mod credentials;
+mod debug;
 mod diagnose;
 mod elf;
 mod events;
@@ -22,6 +24,7 @@ mod files;
 mod guard;
 mod hermetic;
 mod init;
+mod killed;
 mod layout;
 mod log;
 mod log_results;
@@ -30,8 +33,10 @@ mod outcome;
 mod program;
 mod references;
 mod results;
+mod secrets;
 mod sidecar;
 mod step;
+mod surroundings;
 mod sys;
 mod tee;
 mod wait;

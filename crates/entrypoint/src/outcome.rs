@@ -22,6 +22,8 @@ pub(crate) enum Ending {
     Skipped,
     /// It never ran, since its own `when` does not hold; later steps do not mind.
     Unneeded,
+    /// It never ran, since whoever debugs it said so at its breakpoint.
+    Declined,
     /// The TaskRun was cancelled, or the Pod was told to stop while the step waited.
     Cancelled,
     /// Its own timeout was over.
@@ -33,6 +35,11 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    /// Whether a breakpoint on failure is one on this ending.
+    pub(crate) fn may_pause(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::Broken(_))
+    }
+
     /// Whether there may be results: the command was started, or at least should have been.
     pub(crate) fn has_results(&self) -> bool {
         !matches!(self, Self::Skipped | Self::Unneeded)
@@ -69,6 +76,7 @@ impl Verdict {
                 verdict.exit_code_file = Some("0".to_owned());
                 verdict.exit = 0;
             }
+            Ending::Declined => verdict.fail("told to fail at the breakpoint before its command"),
             Ending::TimedOut => verdict.because(reason::TIMEOUT_EXCEEDED),
             Ending::Cancelled => {
                 verdict.because(reason::CANCELLED);
@@ -98,6 +106,13 @@ impl Verdict {
             Ending::Broken(sentence) => verdict.fail(sentence),
         }
         verdict
+    }
+
+    /// What whoever debugs a failed step makes of it.
+    pub(crate) fn decide(&mut self, exit: u8) {
+        self.failed = exit != 0;
+        self.exit = exit;
+        self.exit_code_file = None;
     }
 
     fn because(&mut self, reason: &str) {
@@ -170,6 +185,14 @@ mod tests {
             (code(3), Continue, false, Some("3"), " ExitCode=3", 0),
             (signal.clone(), StopAndFail, true, None, "", 255),
             (signal, Continue, false, Some("-1"), " ExitCode=-1", 0),
+            (
+                Ending::Declined,
+                StopAndFail,
+                true,
+                None,
+                " Message=told to fail at the breakpoint before its command",
+                1,
+            ),
             (broken.clone(), StopAndFail, true, None, " Message=no", 1),
             (broken, Continue, true, None, " Message=no", 1),
         ] {

@@ -21,12 +21,12 @@ pub(crate) enum NotFound {
     NoCommand,
     /// PATH does not lead to it.
     #[error(
-        "\"{name}\" is not in the container's PATH ({path}): use an image that has it, or write its full path"
+        "{name} is not in the container's PATH ({path}): use an image that has it, or write its full path"
     )]
     NotInPath { name: String, path: String },
     /// PATH leads to it, but it cannot be executed.
     #[error(
-        "\"{name}\" is in the container's PATH only as {}, which this user may not execute: set its execute bit (chmod +x)",
+        "{name} is in the container's PATH only as {}, which this user may not execute: set its execute bit (chmod +x)",
         found.display()
     )]
     NotExecutable { name: String, found: PathBuf },
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(find("./x").unwrap(), PathBuf::from("./x"));
         for (name, part) in [
             ("", "no command"),
-            ("dir", "\"dir\" is not in the container's PATH ("),
+            ("dir", "dir is not in the container's PATH ("),
             ("data", "/a/data, which this user may not execute"),
         ] {
             let error = find(name).unwrap_err().to_string();

@@ -8,11 +8,12 @@ use std::{
 };
 
 use tektite_protocol::{
+    log::LogLevel,
     log_results::MAX_TOTAL_BYTES,
     termination::{Entry, Kind, MAX_BYTES},
 };
 
-use crate::log::Log;
+use crate::log::{Log, Value};
 
 /// A file longer than this is not even read: no message can hold it.
 const READ_BYTES: u64 = 1024 * 1024;
@@ -120,10 +121,21 @@ pub(crate) fn collect(
     for name in names {
         match read(directory, name, limit) {
             Ok(Some(value)) => {
-                log.debug(format_args!("result \"{name}\": {} bytes", value.len()));
+                let fields = [
+                    ("result", Value::Text(name)),
+                    ("bytes", Value::Number(value.len() as u64)),
+                ];
+                log.event(LogLevel::Info, format_args!("read a result"), &fields);
                 entries.push(Entry::new(kind, name, value));
             }
-            Ok(None) => log.debug(format_args!("result \"{name}\": not written")),
+            Ok(None) => {
+                let fields = [("result", Value::Text(name))];
+                log.event(
+                    LogLevel::Debug,
+                    format_args!("this step wrote no such result"),
+                    &fields,
+                );
+            }
             Err(problem) => problems.push(problem),
         }
     }
@@ -183,7 +195,7 @@ pub(crate) fn read_text(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tektite_protocol::flags::LogLevel;
+    use tektite_protocol::log::LogFlags;
 
     #[test]
     fn values_are_exact_and_problems_are_named() {
@@ -202,7 +214,7 @@ mod tests {
         nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let names = ["plain", "empty", "gone", "binary", "wide", "dir", "huge", "pipe"].map(str::to_owned);
         let mut problems = Vec::new();
-        let log = Log::new(LogLevel::Off);
+        let log = Log::new(&LogFlags::default());
         let entries = collect(
             dir.path(),
             &names,

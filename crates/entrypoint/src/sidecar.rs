@@ -11,6 +11,7 @@ use std::{
 };
 
 use tektite_protocol::{
+    log::LogLevel,
     paths::FAILED_SUFFIX,
     sidecar::{SidecarFlags, Start},
 };
@@ -50,6 +51,7 @@ pub(crate) fn run(flags: &SidecarFlags, signals: &Signals, log: Log) -> u8 {
         name: &flags.entrypoint,
         args: &flags.args,
         timeout: None,
+        stopping: LogLevel::Info,
         stop_when: &|| over.look().then_some("the steps are over"),
         signals,
         log,
@@ -88,7 +90,7 @@ fn exit_code(ending: &Ending) -> u8 {
         Ending::Ended(Ended::Code(code)) => u8::try_from(*code).unwrap_or(1),
         Ending::Ended(Ended::Signal(number)) => u8::try_from(128 + number).unwrap_or(255),
         Ending::Broken(_) => EXIT_CANNOT_RUN,
-        Ending::Cancelled | Ending::Skipped | Ending::Unneeded | Ending::TimedOut => 0,
+        Ending::Cancelled | Ending::Skipped | Ending::Unneeded | Ending::Declined | Ending::TimedOut => 0,
     }
 }
 

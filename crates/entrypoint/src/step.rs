@@ -4,14 +4,16 @@
 use std::{
     fs,
     io::Write as _,
+    iter,
     path::{Path, PathBuf},
     slice,
-    time::Instant,
 };
 
 use nix::unistd::{getgid, getuid};
 use tektite_protocol::{
+    breakpoint::Breakpoint,
     flags::{ResultsFrom, StepFlags},
+    log::LogLevel,
     paths::{FAILED_SUFFIX, PROVENANCE_FILE},
     platform,
     termination::{self, Entry, Kind},
@@ -20,6 +22,7 @@ use tektite_protocol::{
 use crate::{
     alive::Alive,
     artifacts,
+    breakpoint::{self, Pause, Told},
     child::Command,
     clock, credentials,
     events::{Signals, Wake},
@@ -27,14 +30,14 @@ use crate::{
     guard::{self, Guard},
     hermetic,
     layout::Layout,
-    log::Log,
+    log::{Log, Value},
     message::{self, WriteError},
     outcome::{Ending, Verdict},
     references::References,
     results::{self, Limit},
-    sys,
+    surroundings, sys,
     tee::Tee,
-    wait::{Turn, Waiting, is_cancelled},
+    wait::{AfterFailure, Turn, Waiting, is_cancelled},
 };
 
 /// A step with what it was told.
@@ -60,7 +63,7 @@ pub(crate) fn run(flags: &StepFlags, layout: &Layout, signals: &Signals, log: Lo
         Ok(()) => step.take_turn(signals),
         Err(error) => (step.broken(error.to_string()), clock::rfc3339_now()),
     };
-    step.conclude(&ending, &started)
+    step.conclude(&ending, &started, signals)
 }
 
 impl Step<'_> {
@@ -95,44 +98,70 @@ impl Step<'_> {
         for name in &self.flags.step_links {
             files::link(metadata, &links.join(name))?;
         }
-        Ok(())
+        breakpoint::place_scripts(&self.flags.breakpoints, self.layout)
     }
 
     /// How it ended, and when it started: for a step that never ran, the moment that this was clear.
     fn take_turn(&self, signals: &Signals) -> (Ending, String) {
         let cancel = self.layout.cancel_file();
-        let began = Instant::now();
         let waiting = Waiting {
             files: &self.flags.wait_files,
             content: self.flags.wait_file_content,
+            after_failure: if self.flags.breakpoints.contains(&Breakpoint::OnFailure) {
+                AfterFailure::Run
+            } else {
+                AfterFailure::Skip
+            },
             cancel: &cancel,
             signals,
             log: self.log,
         };
         let directory = std::env::current_dir();
         let (turn, used) = waiting.turn();
+        let told = match turn {
+            Turn::Mine => self.pause(Breakpoint::BeforeStep, signals),
+            _ => Ok(Told::Continue),
+        };
         let started = clock::rfc3339_now();
         // What an earlier step has made anew is another directory of the same name, and we would still
         // be in the old one. Where there is none any more, the old one has to do.
         if let Ok(directory) = directory {
             let _ = std::env::set_current_dir(directory);
         }
-        let ending = match turn {
-            Turn::Mine => self.execute(signals, &cancel, began, used),
-            Turn::Skipped(why) => {
+        let ending = match (turn, told) {
+            (Turn::Mine, Ok(Told::Continue)) => self.execute(signals, &cancel, used),
+            (Turn::Mine, Ok(Told::Fail(_))) => Ending::Declined,
+            (Turn::Mine, Ok(Told::Over(_))) => Ending::Cancelled,
+            (_, Err(error)) => self.broken(error.to_string()),
+            (Turn::Skipped(why), _) => {
                 self.log.info(format_args!("skipped: {why}"));
                 Ending::Skipped
             }
-            Turn::Cancelled(why) => {
+            (Turn::Cancelled(why), _) => {
                 self.log.error(format_args!("cancelled before it ran: {why}"));
                 Ending::Cancelled
             }
-            Turn::Broken(sentence) => self.broken(sentence),
+            (Turn::Broken(sentence), _) => self.broken(sentence),
         };
         (ending, started)
     }
 
-    fn execute(&self, signals: &Signals, cancel: &Path, waiting_since: Instant, used: Vec<Wake>) -> Ending {
+    /// Waits at a breakpoint, if the step has it.
+    fn pause(&self, at: Breakpoint, signals: &Signals) -> Result<Told, FileError> {
+        match given(&self.flags.post_file) {
+            Some(marker) if self.flags.breakpoints.contains(&at) => Pause {
+                at,
+                marker,
+                cancel: &self.layout.cancel_file(),
+                signals,
+                log: self.log,
+            }
+            .wait(),
+            _ => Ok(Told::Continue),
+        }
+    }
+
+    fn execute(&self, signals: &Signals, cancel: &Path, used: Vec<Wake>) -> Ending {
         if let Some(script) = &self.flags.script
             && let Err(error) = files::place_script(script)
         {
@@ -154,7 +183,7 @@ impl Step<'_> {
         if let Err(sentence) = hermetic::enter(self.log) {
             return self.broken(sentence);
         }
-        self.say_what_runs(name, args, waiting_since);
+        self.say_what_runs(name, args);
         let timeout = self.flags.timeout.filter(|timeout| !timeout.is_zero());
         let outputs = match Tee::open(&self.flags.stdout_path, &self.flags.stderr_path) {
             Ok(outputs) => outputs,
@@ -164,6 +193,7 @@ impl Step<'_> {
             name,
             args,
             timeout: timeout.map(tektite_protocol::GoDuration::to_std),
+            stopping: LogLevel::Error,
             stop_when: &|| is_cancelled(cancel).then_some("the TaskRun was cancelled or is out of time"),
             signals,
             log: self.log,
@@ -225,37 +255,53 @@ impl Step<'_> {
         }
     }
 
-    /// Arguments may hold secrets: their number is enough, unless somebody asked for more.
-    fn say_what_runs(&self, name: &str, args: &[String], waiting_since: Instant) {
-        let arguments = match args.len() {
-            0 => String::new(),
-            1 => " with 1 argument".to_owned(),
-            count => format!(" with {count} arguments"),
-        };
+    /// Arguments may hold more than anybody wants in a log: their number is enough, unless somebody
+    /// asked for more.
+    fn say_what_runs(&self, name: &str, args: &[String]) {
         let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("?"));
-        let waited = waiting_since.elapsed();
-        let waited = if waited.as_secs() > 0 {
-            format!(", after waiting {}", clock::readable(waited))
-        } else {
-            String::new()
-        };
-        let (uid, gid, directory) = (getuid(), getgid(), directory.display());
-        self.log.info(format_args!(
-            "running {name}{arguments} as uid {uid} gid {gid} in {directory}{waited}"
-        ));
-        if !args.is_empty() {
-            self.log.debug(format_args!("arguments: {args:?}"));
+        let directory = directory.to_string_lossy();
+        let timeout = self.flags.timeout.map(|timeout| timeout.to_string());
+        let mut fields = vec![
+            ("command", Value::Text(name)),
+            ("args", Value::Number(args.len() as u64)),
+            ("uid", Value::Number(getuid().as_raw().into())),
+            ("gid", Value::Number(getgid().as_raw().into())),
+            ("cwd", Value::Text(&directory)),
+        ];
+        fields.extend(
+            timeout
+                .as_deref()
+                .map(|timeout| ("timeout", Value::Text(timeout))),
+        );
+        self.log
+            .event(LogLevel::Info, format_args!("running the command"), &fields);
+        if self.log.is_debug() {
+            let secrets = self.log.secrets();
+            // Hidden one by one: in the list they are quoted, which may change them.
+            let words = iter::once(name).chain(args.iter().map(String::as_str));
+            let words: Vec<String> = words.map(|word| secrets.hide(word.to_owned())).collect();
+            for (what, list) in [
+                ("arguments", serde_json::to_string(&words).unwrap_or_default()),
+                ("environment variables", surroundings::environment()),
+                ("mounts", surroundings::mounts()),
+            ] {
+                let fields = [("list", Value::Text(&list))];
+                self.log.event(LogLevel::Debug, format_args!("{what}"), &fields);
+            }
         }
     }
 
     fn broken(&self, sentence: String) -> Ending {
         self.log.error(format_args!("{sentence}"));
-        Ending::Broken(sentence)
+        Ending::Broken(self.log.secrets().hide_long(sentence))
     }
 
     /// Results, message, exit code, and last of all the marker that releases the next step.
-    fn conclude(&self, ending: &Ending, started: &str) -> u8 {
-        let mut verdict = Verdict::of(ending, self.flags.on_error.unwrap_or_default(), started);
+    fn conclude(&self, ending: &Ending, started: &str, signals: &Signals) -> u8 {
+        let pauses = self.flags.breakpoints.contains(&Breakpoint::OnFailure);
+        // Whoever debugs wants to see every failure.
+        let on_error = self.flags.on_error.filter(|_| !pauses).unwrap_or_default();
+        let mut verdict = Verdict::of(ending, on_error, started);
         if verdict.exit == 0 && !matches!(ending, Ending::Ended(sys::Ended::Code(0)) | Ending::Unneeded) {
             self.log.info(format_args!(
                 "onError is \"continue\": later steps run all the same"
@@ -268,6 +314,14 @@ impl Step<'_> {
         };
         if let Some(path) = given(&self.flags.termination_path) {
             self.tell(path, &mut verdict, results);
+        }
+        if pauses && verdict.failed && ending.may_pause() {
+            match self.pause(Breakpoint::OnFailure, signals) {
+                Ok(Told::Continue) => verdict.decide(0),
+                Ok(Told::Fail(code)) => verdict.decide(code),
+                Ok(Told::Over(_)) => {}
+                Err(error) => self.fail(&error, &mut verdict),
+            }
         }
         if let (Some(metadata), Some(code)) = (self.metadata(), &verdict.exit_code_file) {
             let path = metadata.join("exitCode");
@@ -357,7 +411,7 @@ impl Step<'_> {
     fn fail(&self, error: &dyn std::fmt::Display, verdict: &mut Verdict) {
         let sentence = error.to_string();
         self.log.error(format_args!("{sentence}"));
-        verdict.fail(&sentence);
+        verdict.fail(&self.log.secrets().hide_long(sentence));
     }
 }
 

@@ -44,7 +44,8 @@ unsafe extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         OsString::from(OsStr::from_bytes(word.to_bytes()))
     };
     let count = usize::try_from(count).unwrap_or(0);
-    c_int::from(cli::run((1..count).map(word)))
+    let program = if count == 0 { OsString::new() } else { word(0) };
+    c_int::from(cli::run(&program, (1..count).map(word)))
 }
 
 /// With descriptor 2 closed, the next file to be opened would get the log's lines.

@@ -10,12 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tektite_protocol::paths::{self, FAILED_SUFFIX};
+use tektite_protocol::{
+    log::LogLevel,
+    paths::{self, FAILED_SUFFIX},
+};
 
 use crate::{
     alive::Watched,
     clock,
-    events::{Signals, Wake, ends_a_program, signal_name},
+    events::{Arrived, Signals, Wake, ends_a_program, signal_name},
     files::{is_there, with_suffix},
     log::Log,
 };
@@ -40,6 +43,15 @@ pub(crate) enum Turn {
     Broken(String),
 }
 
+/// What an earlier step's failure means for this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterFailure {
+    /// It does not run.
+    Skip,
+    /// It runs: whoever debugs has let that one fail and looks at the next.
+    Run,
+}
+
 /// What is waited for, and how it may be cut short.
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
@@ -47,6 +59,8 @@ pub(crate) struct Waiting<'a> {
     pub(crate) files: &'a [String],
     /// Whether they must have something in them.
     pub(crate) content: bool,
+    /// What an earlier step's failure means.
+    pub(crate) after_failure: AfterFailure,
     /// Not empty once the TaskRun is cancelled.
     pub(crate) cancel: &'a Path,
     pub(crate) signals: &'a Signals,
@@ -80,9 +94,11 @@ impl Waiting<'_> {
             // Watched before looked at: what happens in between wakes us.
             watch(file, wake);
             if let Some(turn) = self.look(file, wake) {
-                let waited = clock::readable(began.elapsed());
-                self.log
-                    .debug(format_args!("waited {waited} for {}", describe(file)));
+                let waited = began.elapsed();
+                let fields = [("duration_ms", clock::millis(waited))];
+                let waited = clock::readable(waited);
+                let text = format_args!("waited {waited} for {}", describe(file));
+                self.log.event(LogLevel::Info, text, &fields);
                 return turn;
             }
             let mut longest = if matches!(wake, Wake::Nothing) { POLL } else { TICK };
@@ -98,11 +114,13 @@ impl Waiting<'_> {
                 }
             }
             self.signals.sleep(wake, longest);
-            while let Some(number) = self.signals.next() {
+            while let Some(Arrived { number, from }) = self.signals.next() {
                 let name = signal_name(number);
-                self.log.debug(format_args!("{name} arrived"));
+                self.log.debug(format_args!("{name} arrived {from}"));
                 if ends_a_program(number) {
-                    return Turn::Cancelled(format!("{name} arrived while the step waited for its turn"));
+                    return Turn::Cancelled(format!(
+                        "{name} arrived {from} while the step waited for its turn"
+                    ));
                 }
             }
         }
@@ -127,6 +145,7 @@ impl Waiting<'_> {
         }
         let failed = with_suffix(file, FAILED_SUFFIX);
         match is_there(&failed, false) {
+            Ok(true) if self.after_failure == AfterFailure::Run => return Some(Turn::Mine),
             Ok(true) => {
                 let found = failed.display();
                 return Some(Turn::Skipped(format!("an earlier step failed (found {found})")));

@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Pod, until};
+use common::{Pod, level, until};
 use nix::sys::signal::Signal;
-use tektite_protocol::{flags::StepFlags, termination::key};
+use tektite_protocol::{flags::StepFlags, log::LogLevel, termination::key};
 
 #[test]
 fn steps_run_in_order_whoever_starts_first() {
@@ -182,18 +182,18 @@ fn a_predecessor_that_is_killed_is_noticed() {
 fn a_long_wait_is_told_at_info() {
     let pod = Pod::new();
     let step = pod.start(&StepFlags {
-        log_level: None,
+        log: level(LogLevel::Info),
         ..pod.after(1, &["true"])
     });
     step.says(&format!(
-        "waiting for step 0 ({})\n",
+        "msg=\"waiting for step 0 ({})\"\n",
         pod.text("tekton/run/0/out")
     ));
     fs::create_dir_all(pod.path("tekton/run/0")).unwrap();
     fs::write(pod.path("tekton/run/0/out"), "").unwrap();
     let done = step.wait();
-    assert!(done.log.contains(", after waiting "), "{}", done.log);
-    assert_eq!(done.log.lines().count(), 2, "{}", done.log);
+    assert!(done.log.contains("msg=\"waited "), "{}", done.log);
+    assert_eq!(done.log.lines().count(), 4, "{}", done.log);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn results_are_told_byte_for_byte() {
     assert_eq!(done.value(Kind::StepResult, "a"), Some("step"));
     assert_eq!(done.value(Kind::TaskResult, "StartedAt"), Some("mine"));
     assert!(done.internal(key::STARTED_AT).unwrap().ends_with('Z'));
-    assert!(done.log.contains("result \"a\": 7 bytes"), "{}", done.log);
+    assert!(done.log.contains("result=a bytes=7"), "{}", done.log);
 }
 
 #[test]

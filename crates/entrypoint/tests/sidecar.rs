@@ -8,19 +8,20 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Pod, binary, until};
+use common::{Pod, binary, level, until};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tektite_protocol::{
-    flags::{LogLevel, Script},
+    flags::Script,
+    log::LogLevel,
     sidecar::{SidecarFlags, Start},
 };
 
 fn flags(script: &str) -> SidecarFlags {
     SidecarFlags {
-        log_level: Some(LogLevel::Debug),
+        log: level(LogLevel::Debug),
         entrypoint: "sh".to_owned(),
         args: vec!["-c".to_owned(), script.to_owned()],
         ..SidecarFlags::default()

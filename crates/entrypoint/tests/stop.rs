@@ -205,7 +205,7 @@ fn as_pid_1_signals_work_and_orphans_are_reaped() {
     let running = pod.sh(script);
     for (flags, said, exit, reason) in [
         (&waiting, "waiting for", 9, Some("Cancelled")),
-        (&running, "ended: Code(0)", 5, None),
+        (&running, "ended: exited with code 0", 5, None),
     ] {
         let step = pod.start_as(pod.wrapped(&wrapper, flags), flags);
         step.says(said);

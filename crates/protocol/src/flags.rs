@@ -7,7 +7,9 @@
 
 use crate::{
     GoDuration, When,
+    breakpoint::Breakpoint,
     credentials::{Credential, CredentialKind},
+    log::{LogFlags, Taken},
     log_results::MAX_TOTAL_BYTES,
 };
 
@@ -35,39 +37,6 @@ impl OnError {
             Self::StopAndFail => "stopAndFail",
             Self::Continue => "continue",
         }
-    }
-}
-
-/// How much the entrypoint says in the step's log, on stderr.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Nothing at all.
-    Off,
-    /// What went wrong.
-    Error,
-    /// And what the step waits for, runs, and how it ended.
-    #[default]
-    Info,
-    /// And each file and signal.
-    Debug,
-}
-
-impl LogLevel {
-    /// The word on the command line and in the annotation.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Error => "error",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
-
-    /// The level called `word`.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Off, Self::Error, Self::Info, Self::Debug]
-            .into_iter()
-            .find(|level| level.as_str() == word)
     }
 }
 
@@ -155,8 +124,10 @@ pub struct StepFlags {
     pub when: Vec<When>,
     /// The Task's results; `None` when the Task declares none at all.
     pub results: Option<Vec<String>>,
-    /// How much to say.
-    pub log_level: Option<LogLevel>,
+    /// Where to pause.
+    pub breakpoints: Vec<Breakpoint>,
+    /// What to say, and what not.
+    pub log: LogFlags,
     /// A script to put in place just before it runs.
     pub script: Option<Script>,
     /// The program; empty when the image's own has to be found.
@@ -249,9 +220,12 @@ impl StepFlags {
         if let Some(results) = &self.results {
             flag("results", &results.join(","));
         }
-        if let Some(level) = self.log_level {
-            flag("log_level", level.as_str());
-        }
+        args.extend(self.breakpoints.iter().map(|point| format!("-{}", point.flag())));
+        self.log.add_to(&mut args);
+        let mut flag = |name: &str, value: &str| {
+            args.push(format!("-{name}"));
+            args.push(value.to_owned());
+        };
         if let Some(script) = &self.script {
             flag("script_path", &script.path);
             for piece in &script.pieces {
@@ -291,6 +265,10 @@ impl StepFlags {
                     Some("false") => false,
                     Some(value) => return Err(bad(name, value, "write true or false")),
                 };
+                continue;
+            }
+            if let Some(point) = Breakpoint::from_flag(name) {
+                flags.breakpoints.push(point);
                 continue;
             }
             let mut value = || inline.clone().or_else(|| words.next());
@@ -363,24 +341,19 @@ impl StepFlags {
                     serde_json::from_str(&word).map_err(|error| bad(name, "...", &error.to_string()))?;
             }
             "results" => self.results = Some(list(&value()?)),
-            "log_level" => {
-                let word = value()?;
-                let level = LogLevel::from_word(&word);
-                self.log_level =
-                    Some(level.ok_or_else(|| bad(name, &word, "write off, error, info or debug"))?);
-            }
             "script_path" => self.script.get_or_insert_default().path = value()?,
             "script_piece" => self.script.get_or_insert_default().pieces.push(value()?),
             "entrypoint" => self.entrypoint = value()?,
-            _ => match CredentialKind::from_flag(name) {
-                Some(kind) => {
+            _ => {
+                if let Some(kind) = CredentialKind::from_flag(name) {
                     let word = value()?;
                     let credential = Credential::parse(kind, &word);
                     self.credentials
                         .push(credential.ok_or_else(|| bad(name, &word, "write a Secret's name and a URL"))?);
+                } else if self.log.take(name, value)? == Taken::No {
+                    return Err(FlagError::Unknown(format!("-{name}")));
                 }
-                None => return Err(FlagError::Unknown(format!("-{name}"))),
-            },
+            }
         }
         Ok(())
     }
@@ -463,6 +436,7 @@ impl InitFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::{LogFormat, LogLevel, SecretPlaces};
     use proptest::prelude::*;
 
     /// What the kubelet makes of an argument when no variable is defined.
@@ -495,7 +469,16 @@ mod tests {
                 ..When::default()
             }],
             results: Some(vec!["a".into(), "b".into()]),
-            log_level: Some(LogLevel::Debug),
+            breakpoints: Breakpoint::ALL.to_vec(),
+            log: LogFlags {
+                level: LogLevel::Debug,
+                format: LogFormat::Json,
+                secrets: SecretPlaces {
+                    env: vec!["A".into(), "B,C".into()],
+                    env_prefixes: vec![String::new()],
+                    paths: vec!["/s".into()],
+                },
+            },
             script: Some(Script::new(
                 "/tekton/scripts/script-1-abcde",
                 "#!/bin/sh\necho $HOME $(x) $$\n",
@@ -532,7 +515,9 @@ mod tests {
             "-wait_file /tekton/run/0/out -wait_file_content -post_file /tekton/run/1/out -termination_path \
              /tekton/termination -step_metadata_dir /tekton/run/1/status -step_link step-b -step_link 1 -message_limit 1117 -result_from sidecar-logs \
              -max_result_size 4096 -docker-config=s -on_error \
-             continue -timeout 1m30s -stdout_path /workspace/o -stderr_path /workspace/e -step_results r --when_expressions [{\"cel\":\"'\\\"'.size() > 0\"}] -results a,b -log_level debug -entrypoint \
+             continue -timeout 1m30s -stdout_path /workspace/o -stderr_path /workspace/e -step_results r --when_expressions [{\"cel\":\"'\\\"'.size() > 0\"}] -results a,b -breakpoint_on_failure \
+             -debug_before_step -log_level debug -log_format json \
+             -secret_env A -secret_env B,C -secret_env_prefix  -secret_path /s -entrypoint \
              /tekton/scripts/script-1-abcde -- init -- -x"
         );
     }
@@ -557,6 +542,7 @@ mod tests {
             ("word", "unexpected argument \"word\""),
             ("-log_level loud", "off, error, info or debug"),
             ("-basic-git=s", "write a Secret's name and a URL"),
+            ("-log_format xml", "logfmt or json"),
         ] {
             let error = StepFlags::parse(words(text)).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

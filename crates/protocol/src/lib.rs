@@ -7,10 +7,12 @@
 //! Spec: runtime.md sections 1.4.3, 1.7.2, 3.2 and 3.9.
 
 pub mod artifact;
+pub mod breakpoint;
 pub mod cel;
 pub mod credentials;
 pub mod env;
 pub mod flags;
+pub mod log;
 pub mod log_results;
 pub mod paths;
 pub mod platform;

@@ -1,7 +1,10 @@
 //! A sidecar's command line: what the controller writes before the sidecar's own command, so that the
 //! entrypoint can start it, keep it from restarting, and stop it (departures.md, sidecars).
 
-use crate::flags::{FlagError, LogLevel, Script};
+use crate::{
+    flags::{FlagError, Script},
+    log::{LogFlags, Taken},
+};
 
 /// The word that makes the entrypoint run a sidecar instead of a step.
 pub const SIDECAR: &str = "sidecar";
@@ -14,8 +17,8 @@ pub struct SidecarFlags {
     pub stop_file: Option<String>,
     /// How the command is started.
     pub start: Start,
-    /// How much to say.
-    pub log_level: Option<LogLevel>,
+    /// What to say, and what not.
+    pub log: LogFlags,
     /// A script to put in place first.
     pub script: Option<Script>,
     /// The program.
@@ -45,9 +48,11 @@ impl SidecarFlags {
         if let Some(file) = &self.stop_file {
             flag("stop_file", file);
         }
-        if let Some(level) = self.log_level {
-            flag("log_level", level.as_str());
-        }
+        self.log.add_to(&mut args);
+        let mut flag = |name: &str, value: &str| {
+            args.push(format!("-{name}"));
+            args.push(value.to_owned());
+        };
         if let Some(script) = &self.script {
             flag("script_path", &script.path);
             for piece in &script.pieces {
@@ -83,14 +88,6 @@ impl SidecarFlags {
             };
             match word.as_str() {
                 "-stop_file" => flags.stop_file = Some(value),
-                "-log_level" => {
-                    flags.log_level =
-                        Some(LogLevel::from_word(&value).ok_or_else(|| FlagError::BadValue {
-                            flag: word,
-                            value,
-                            allowed: "write off, error, info or debug".to_owned(),
-                        })?);
-                }
                 "-script_path" => flags.script.get_or_insert_default().path = value,
                 "-script_piece" => flags.script.get_or_insert_default().pieces.push(value),
                 "-entrypoint" => flags.entrypoint = value,
@@ -98,7 +95,13 @@ impl SidecarFlags {
                     flags.start = Start::InPlace;
                     flags.entrypoint = value;
                 }
-                _ => return Err(FlagError::Unknown(word)),
+                _ => {
+                    let mut value = Some(value);
+                    let mut value = || value.take().ok_or_else(|| FlagError::MissingValue(word.clone()));
+                    if flags.log.take(word.trim_start_matches('-'), &mut value)? == Taken::No {
+                        return Err(FlagError::Unknown(word));
+                    }
+                }
             }
         }
         Ok(flags)
@@ -108,13 +111,17 @@ impl SidecarFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::LogLevel;
 
     #[test]
     fn reads_back() {
         let full = SidecarFlags {
             stop_file: Some("/tekton/run/1/out".to_owned()),
             start: Start::InPlace,
-            log_level: Some(LogLevel::Debug),
+            log: LogFlags {
+                level: LogLevel::Debug,
+                ..LogFlags::default()
+            },
             script: Some(Script::new(
                 "/tekton/scripts/sidecar-script-0-abcde",
                 "echo $x $$",

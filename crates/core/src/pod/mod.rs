@@ -5,7 +5,9 @@
 
 mod affinity;
 mod credentials;
+mod debug;
 mod delivery;
+mod log;
 mod look_up;
 mod merge;
 mod results_log;
@@ -22,12 +24,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use tektite_api::{GoDuration, PodTemplate, TaskRun, TaskSpec, labels};
-use tektite_protocol::{flags::LogLevel, termination};
+use tektite_protocol::termination;
 
 pub use credentials::CredentialError;
 use credentials::Credentials;
 
-use self::steps::First;
+use self::{debug::Breakpoints, steps::First};
 use crate::{
     account::Account,
     config::{ApiFields, Config, StepSecurity},
@@ -161,7 +163,6 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
     if spec.steps.is_empty() {
         return Err(BuildError::NoSteps);
     }
-    refuse_unsupported(input.run)?;
     workspaces::mount(&mut spec, input.bound);
     crate::substitute::credentials_path(&mut spec);
     if let Some(template) = spec.step_template.take() {
@@ -204,6 +205,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
     });
     let own = spec.steps.len() + spec.sidecars.len() + init + usize::from(results_log.is_some());
     let all = own + input.around.foreign.count();
+    let breakpoints = Breakpoints::of(input.run, input.config);
     let step_input = steps::Input {
         message_limit: termination::limit(all),
         results_from,
@@ -215,7 +217,8 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         env: &env,
         images: input.images,
         volumes: &own_volumes,
-        log_level: log_level(input.run)?,
+        log: &log::of(input.run, input.config, breakpoints)?,
+        breakpoints,
     };
     let mut containers = steps::containers(&step_input)?;
     let mut sidecars = sidecars::containers(&sidecars::Input {
@@ -223,10 +226,18 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         scripts: &scripts,
         delivery: input.delivery.form,
         form,
-        log_level: step_input.log_level,
+        log: step_input.log,
+        volumes: &own_volumes,
     });
     sidecars.extend(results_log);
-    let volumes = volumes::all(&spec, &scripts, &credentials, input.delivery, own_volumes)?;
+    let volumes = volumes::all(
+        &spec,
+        &scripts,
+        &credentials,
+        breakpoints,
+        input.delivery,
+        own_volumes,
+    )?;
     let mut init_containers = match input.delivery.form {
         Delivery::ImageVolume => Vec::new(),
         Delivery::InitContainer => vec![delivery::init_container(
@@ -277,33 +288,6 @@ fn finish(pod: &mut PodSpec, input: &Input<'_>) {
     if !assistant.is_empty() {
         affinity::follow(pod, assistant);
     }
-}
-
-/// What this version cannot do is refused, never ignored.
-fn refuse_unsupported(run: &TaskRun) -> Result<(), BuildError> {
-    let not_supported = |path: String| Err(BuildError::NotSupported { path });
-    if run
-        .spec
-        .debug
-        .as_ref()
-        .is_some_and(|debug| debug.breakpoints.is_some())
-    {
-        return not_supported("spec.debug.breakpoints".to_owned());
-    }
-    Ok(())
-}
-
-fn log_level(run: &TaskRun) -> Result<Option<LogLevel>, BuildError> {
-    let Some(word) = run.annotation(labels::LOG_LEVEL) else {
-        return Ok(None);
-    };
-    LogLevel::from_word(word)
-        .map(Some)
-        .ok_or_else(|| BuildError::Annotation {
-            key: labels::LOG_LEVEL,
-            value: word.to_owned(),
-            allowed: "write off, error, info or debug",
-        })
 }
 
 /// What every step has in its environment: the podTemplate's without the names that the operator

@@ -5,15 +5,15 @@
 //! ordinary one when the steps are over. One that leaves its command to the image is run as it is: then
 //! a native one follows the kubelet's rules alone, and an ordinary one is stopped with its Pod.
 
-use k8s_openapi::api::core::v1::{Container, Probe, ResourceRequirements, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, Probe, ResourceRequirements, Volume, VolumeMount};
 use tektite_api::{Sidecar, TaskRun, TaskSpec};
 use tektite_protocol::{
-    flags::LogLevel,
+    log::LogFlags,
     paths,
     sidecar::{SidecarFlags, Start},
 };
 
-use super::{delivery::Scripts, volumes};
+use super::{delivery::Scripts, log, volumes};
 use crate::{
     delivery::Delivery,
     names, resources,
@@ -31,7 +31,9 @@ pub(super) struct Input<'a> {
     /// How they run.
     pub(super) form: Form,
     /// How much the entrypoint says.
-    pub(super) log_level: Option<LogLevel>,
+    pub(super) log: &'a LogFlags,
+    /// Volumes that are not the engine's own.
+    pub(super) volumes: &'a [Volume],
 }
 
 /// How often a readiness probe may fail before the steps begin: a startup probe that has failed as often
@@ -123,7 +125,13 @@ fn flags(input: &Input<'_>, sidecar: &Sidecar, index: usize) -> Option<SidecarFl
     Some(SidecarFlags {
         stop_file: (input.form == Form::Classic && ends_with_steps(sidecar)).then(|| paths::post_file(last)),
         start,
-        log_level: input.log_level,
+        log: log::with_secrets(
+            input.log,
+            &sidecar.env,
+            &sidecar.env_from,
+            &sidecar.volume_mounts,
+            input.volumes,
+        ),
         script: script
             .filter(|_| input.delivery == Delivery::ImageVolume)
             .cloned(),

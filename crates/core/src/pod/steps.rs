@@ -7,14 +7,17 @@ use tektite_api::{
 };
 use tektite_protocol::{
     When,
-    flags::{LogLevel, OnError, ResultsFrom, StepFlags},
+    flags::{OnError, ResultsFrom, StepFlags},
+    log::LogFlags,
     paths, termination,
 };
 
 use super::{
     BuildError,
     credentials::Credentials,
+    debug::Breakpoints,
     delivery::Scripts,
+    log,
     look_up::{self, LookedUp},
     volumes, working_dirs,
 };
@@ -47,7 +50,9 @@ pub(super) struct Input<'a> {
     /// Whether the first step waits for the Pod's other containers.
     pub(super) first: First,
     /// How much the entrypoint says.
-    pub(super) log_level: Option<LogLevel>,
+    pub(super) log: &'a LogFlags,
+    /// Where steps pause.
+    pub(super) breakpoints: Breakpoints<'a>,
 }
 
 /// When the first step begins.
@@ -72,8 +77,9 @@ pub(super) fn containers(input: &Input<'_>) -> Result<Vec<Container>, BuildError
 fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, BuildError> {
     let base = names::step_base(step, index);
     let looked_up = look_up::of(step, index, input.images)?;
-    let flags = flags(input, step, index, &base, looked_up.as_ref())?;
-    let mounts = volumes::mounts(input, step, index);
+    let mut flags = flags(input, step, index, &base, looked_up.as_ref())?;
+    let mut mounts = volumes::mounts(input, step, index);
+    mounts.extend(input.breakpoints.mounts(index));
     // On equal names the last one counts, so the podTemplate's come last.
     let commands = looked_up
         .as_ref()
@@ -85,6 +91,7 @@ fn container(input: &Input<'_>, step: &Step, index: usize) -> Result<Container, 
         .chain(input.env)
         .cloned()
         .collect();
+    flags.log = log::with_secrets(input.log, &env, &step.env_from, &mounts, input.volumes);
     let resources = &step.compute_resources;
     Ok(Container {
         name: names::container(&base),
@@ -166,7 +173,8 @@ fn flags(
         step_results: step.results.iter().map(|result| result.name.clone()).collect(),
         when: step.when.iter().map(when).collect(),
         results: (!declared.is_empty()).then_some(results),
-        log_level: input.log_level,
+        breakpoints: input.breakpoints.of_step(&step.name),
+        log: input.log.clone(),
         script: script.filter(|_| by_itself).cloned(),
         entrypoint,
         args,

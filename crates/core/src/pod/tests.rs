@@ -1,5 +1,6 @@
 //! Whole Pods as snapshots, one named rule each.
 
+mod debug;
 mod results_log;
 mod sidecars;
 
@@ -111,7 +112,7 @@ fn three_steps_with_everything() {
     snapshot(
         "three-steps",
         &json!({
-            "metadata": {"labels": {"l": "v"}, "annotations": {"a": "b", "tektite.dev/log-level": "debug"}},
+            "metadata": {"labels": {"l": "v"}, "annotations": {"a": "b", "tektite.dev/entrypoint-log": "debug"}},
             "spec": {
                 "timeout": "10m",
                 "workspaces": [{"name": "source", "persistentVolumeClaim": {"claimName": "c"}, "subPath": "d"}],

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use tektite_api::{Step, TaskSpec, labels};
 use tektite_protocol::paths;
 
-use super::{BuildError, credentials::Credentials, delivery::Scripts, steps};
+use super::{BuildError, credentials::Credentials, debug::Breakpoints, delivery::Scripts, steps};
 use crate::{delivery::Delivery, lifecycle::DeliverySettings};
 
 pub(super) const BIN: &str = "tekton-internal-bin";
@@ -23,7 +23,7 @@ pub(super) fn run_volume(index: usize) -> String {
     format!("tekton-internal-run-{index}")
 }
 
-fn empty_dir(name: impl Into<String>) -> Volume {
+pub(super) fn empty_dir(name: impl Into<String>) -> Volume {
     Volume {
         name: name.into(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
@@ -56,6 +56,7 @@ pub(super) fn all(
     spec: &TaskSpec,
     scripts: &Scripts,
     credentials: &Credentials,
+    breakpoints: Breakpoints<'_>,
     settings: DeliverySettings<'_>,
     others: Vec<Volume>,
 ) -> Result<Vec<Volume>, BuildError> {
@@ -64,6 +65,7 @@ pub(super) fn all(
     if scripts.any() {
         volumes.push(empty_dir(SCRIPTS));
     }
+    volumes.extend(breakpoints.volumes());
     volumes.push(match settings.form {
         Delivery::InitContainer => empty_dir(BIN),
         Delivery::ImageVolume => Volume {

@@ -16,7 +16,8 @@ use nix::{
     unistd::Pid,
 };
 use tektite_protocol::{
-    flags::{LogLevel, StepFlags},
+    flags::StepFlags,
+    log::{LogFlags, LogLevel},
     termination::{Entry, Kind, decode, key},
 };
 
@@ -29,6 +30,14 @@ pub(crate) fn binary() -> String {
     match std::env::var_os("TEKTITE_ENTRYPOINT_ELF") {
         Some(path) => root.join(path).to_str().unwrap().to_owned(),
         None => env!("CARGO_BIN_EXE_tektite-entrypoint").to_owned(),
+    }
+}
+
+/// A log of this level.
+pub(crate) fn level(level: LogLevel) -> LogFlags {
+    LogFlags {
+        level,
+        ..LogFlags::default()
     }
 }
 
@@ -50,7 +59,13 @@ impl Pod {
         let pod = Self {
             dir: tempfile::tempdir().unwrap(),
         };
-        for path in ["tekton/results", "tekton/downward", "tekton/links", "tekton/run"] {
+        for path in [
+            "tekton/results",
+            "tekton/downward",
+            "tekton/links",
+            "tekton/run",
+            "tekton/debug/scripts",
+        ] {
             fs::create_dir_all(pod.path(path)).unwrap();
         }
         // One volume under both names, as in a Pod.
@@ -82,7 +97,7 @@ impl Pod {
             step_metadata_dir: self.text(&format!("tekton/run/{index}/status")),
             termination_path: self.text(&format!("termination-{index}")),
             step_links: vec![format!("step-{index}"), index.to_string()],
-            log_level: Some(LogLevel::Debug),
+            log: level(LogLevel::Debug),
             entrypoint: (*program).to_owned(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             ..StepFlags::default()
@@ -179,10 +194,12 @@ impl Running {
         let status = status.unwrap();
         assert_eq!(status.signal(), None, "the entrypoint itself was killed");
         let message = fs::read_to_string(&self.flags.termination_path).unwrap_or_default();
+        let said = fs::read_to_string(&self.stderr).unwrap();
         Done {
             exit: status.code().unwrap(),
             stdout: fs::read_to_string(&self.stdout).unwrap(),
-            log: fs::read_to_string(&self.stderr).unwrap(),
+            log: said.replace("\\\"", "\""),
+            said,
             entries: decode(&message).unwrap(),
             flags: self.flags.clone(),
         }
@@ -202,7 +219,10 @@ impl Drop for Running {
 pub(crate) struct Done {
     pub(crate) exit: i32,
     pub(crate) stdout: String,
+    /// With the sentences' quotation marks as they were.
     pub(crate) log: String,
+    /// As it is.
+    pub(crate) said: String,
     pub(crate) entries: Vec<Entry>,
     pub(crate) flags: StepFlags,
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::Value;
 use tektite_api::{PodTemplate, TaskRun, TaskSpec, WorkspaceBinding, labels};
+use tektite_protocol::log::LogLevel;
 
 use super::{Scope, containers, env, forms::Form, pod, references, tables};
 use crate::{
@@ -164,7 +165,9 @@ fn annotations(rules: &mut Rules<'_>, run: &TaskRun) {
     for (key, value) in run.metadata.annotations.iter().flatten() {
         let path = format!("metadata.annotations[{key}]");
         match key.as_str() {
-            labels::LOG_LEVEL => containers::one_of(rules, value, &["off", "error", "info", "debug"], &path),
+            labels::ENTRYPOINT_LOG => {
+                containers::one_of(rules, value, &LogLevel::ALL.map(LogLevel::as_str), &path);
+            }
             labels::DELIVERY => {
                 let allowed = [Delivery::ImageVolume, Delivery::InitContainer].map(Delivery::as_str);
                 containers::one_of(rules, value, &allowed, &path);

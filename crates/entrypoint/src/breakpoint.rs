@@ -1,0 +1,143 @@
+//! A step that pauses until somebody tells it to go on (runtime.md 3.8). Does I/O.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tektite_protocol::{
+    breakpoint::{Answer, Breakpoint, PAUSED_SUFFIX, SCRIPTS_DIR},
+    paths,
+};
+
+use crate::{
+    events::{Arrived, Signals, Wake, ends_a_program, signal_name},
+    files::{self, FileError, is_there, with_suffix},
+    layout::Layout,
+    log::Log,
+    sys,
+    wait::{TICK, is_cancelled},
+};
+
+/// How long whoever writes an answer by hand may take between making the file and filling it.
+const FILLING: Duration = Duration::from_millis(200);
+
+/// What is needed to pause.
+pub(crate) struct Pause<'a> {
+    pub(crate) at: Breakpoint,
+    /// The step's marker, that files of the pause stand beside.
+    pub(crate) marker: &'a Path,
+    /// Not empty once the TaskRun is cancelled.
+    pub(crate) cancel: &'a Path,
+    pub(crate) signals: &'a Signals,
+    pub(crate) log: Log,
+}
+
+/// How the pause ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// To go on.
+    Continue,
+    /// To end with this exit code.
+    Fail(u8),
+    /// Nobody will say anything any more; why.
+    Over(String),
+}
+
+/// Puts the programs in place that answer at `points`: this one, under names that say what to do, so
+/// that an image needs no shell.
+pub(crate) fn place_scripts(points: &[Breakpoint], layout: &Layout) -> Result<(), FileError> {
+    let (directory, target) = (layout.debug_scripts_dir(), layout.entrypoint());
+    for point in points {
+        for answer in Answer::ALL {
+            files::link(&target, &directory.join(point.script(answer)))?;
+        }
+    }
+    Ok(())
+}
+
+impl Pause<'_> {
+    /// Waits for the answer, however long that takes: the TaskRun's own timeout goes on.
+    pub(crate) fn wait(&self) -> Result<Told, FileError> {
+        let paused = with_suffix(self.marker, PAUSED_SUFFIX);
+        let wake = Wake::around(self.marker);
+        files::replace(&paused, 0o644, |file| {
+            std::io::Write::write_all(file, self.at.flag().as_bytes())
+        })?;
+        self.say();
+        let told = loop {
+            if let Some(told) = self.look() {
+                break told;
+            }
+            self.signals.sleep(&wake, TICK);
+            while sys::reap().is_some() {}
+            if let Some(why) = self.asked_to_end() {
+                break Told::Over(why);
+            }
+        };
+        // Whoever looks sees a step that is not paused any more; one that cannot be removed only
+        // makes `debug` believe that it is.
+        let _ = fs::remove_file(&paused);
+        match &told {
+            Told::Continue => self.log.info(format_args!("told to continue")),
+            Told::Fail(code) => self.log.info(format_args!("told to fail, with exit code {code}")),
+            Told::Over(why) => self.log.error(format_args!("not paused any longer: {why}")),
+        }
+        Ok(told)
+    }
+
+    fn say(&self) {
+        let what = match self.at {
+            Breakpoint::BeforeStep => "before its command",
+            Breakpoint::OnFailure => "after its failure",
+        };
+        let (entrypoint, at) = (paths::ENTRYPOINT, self.at);
+        self.log.error(format_args!(
+            "paused {what}, while the TaskRun's timeout goes on. With kubectl exec in this container: {entrypoint} \
+             debug shell to look around, {SCRIPTS_DIR}/{} to go on, {SCRIPTS_DIR}/{} to fail",
+            at.script(Answer::Continue),
+            at.script(Answer::Fail)
+        ));
+    }
+
+    fn look(&self) -> Option<Told> {
+        let file = |answer| with_suffix(self.marker, self.at.answer_suffix(answer));
+        match self.at {
+            Breakpoint::BeforeStep => {
+                let is_told = |answer| is_there(&file(answer), false).unwrap_or(false);
+                if is_told(Answer::Fail) {
+                    Some(Told::Fail(1))
+                } else {
+                    is_told(Answer::Continue).then_some(Told::Continue)
+                }
+            }
+            Breakpoint::OnFailure => self.exit_code(&file(Answer::Continue)),
+        }
+    }
+
+    /// What somebody wrote as exit code; nothing that can be read as one is success.
+    fn exit_code(&self, file: &PathBuf) -> Option<Told> {
+        let mut text = fs::read_to_string(file).ok()?;
+        if text.is_empty() {
+            self.signals.sleep(&Wake::Nothing, FILLING);
+            text = fs::read_to_string(file).unwrap_or_default();
+        }
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let code = text.parse::<i64>().unwrap_or(0);
+        Some(match u8::try_from(code) {
+            Ok(0) => Told::Continue,
+            Ok(code) => Told::Fail(code),
+            Err(_) => Told::Fail(1),
+        })
+    }
+
+    fn asked_to_end(&self) -> Option<String> {
+        while let Some(Arrived { number, from }) = self.signals.next() {
+            if ends_a_program(number) {
+                return Some(format!("{} arrived {from}", signal_name(number)));
+            }
+        }
+        is_cancelled(self.cancel).then(|| "the TaskRun was cancelled or is out of time".to_owned())
+    }
+}
