@@ -30,7 +30,6 @@ test-cluster: ## the test cluster's own tests
 
 test-e2e: ## the cases of tests/cases on the cluster that is up
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- run
-	KUBECONFIG=$$(hack/cluster kubeconfig) hack/test-flags
 
 bench: ## measure TaskRuns against bare Pods, and admission against ConfigMaps and by itself
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- bench

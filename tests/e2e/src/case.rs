@@ -103,8 +103,6 @@ pub(crate) enum Need {
     NodeLabel(String),
     /// A StorageClass by name, or `default` for the default one.
     StorageClass(String),
-    /// A key and value `key=value` in the feature-flags ConfigMap.
-    Flag(String),
     /// The least version of Kubernetes, `1.31`.
     Kubernetes(String),
 }
@@ -115,7 +113,6 @@ impl fmt::Display for Need {
             Self::Kind(kind) => write!(f, "the kind {kind}"),
             Self::NodeLabel(label) => write!(f, "a node labelled {label}"),
             Self::StorageClass(name) => write!(f, "the StorageClass {name}"),
-            Self::Flag(flag) => write!(f, "the feature flag {flag}"),
             Self::Kubernetes(version) => write!(f, "Kubernetes {version}"),
         }
     }

@@ -208,16 +208,6 @@ impl Cluster {
                         || (name == "default" && text(&class, default) == "true")
                 })
             }
-            Need::Flag(flag) => {
-                let (key, wanted) = flag.split_once('=').context("a flag is written key=value")?;
-                let maps = self.api(Some("v1"), "ConfigMap", "tekton-pipelines")?;
-                let flags = call(maps.get_opt("feature-flags"))
-                    .await?
-                    .map(value)
-                    .transpose()?
-                    .unwrap_or_default();
-                text(&flags, &format!("/data/{key}")) == wanted
-            }
             Need::Kubernetes(least) => {
                 let number = |version: &str| {
                     let mut parts = version
