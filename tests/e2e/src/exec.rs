@@ -31,6 +31,8 @@ impl Cluster {
             stderr.read_to_string(&mut errors)
         )?;
         output.push_str(&errors);
+        // A pattern's `$` shall be the end of the last line.
+        output.truncate(output.trim_end_matches('\n').len());
         let status = status.await.context("the command's end is not known")?;
         if status.status.as_deref() == Some("Success") {
             return Ok(Ended { code: 0, output });

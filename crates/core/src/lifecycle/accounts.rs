@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tektite_api::{TaskRun, task_run::RequestedStatus};
 
-use super::{Event, Severity, decide::is_held};
+use super::{Event, Severity, wanted::is_held};
 use crate::{account::Account, config::Config, defaults, pod};
 
 /// How long an account may be missing. A new namespace gets its own a moment later, and objects that

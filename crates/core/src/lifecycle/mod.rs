@@ -27,9 +27,11 @@ mod decide;
 mod images;
 mod prepare;
 mod room;
+mod wanted;
 
 pub use accounts::wanted_account;
-pub use decide::{after_failure, plan, pod_name, wanted, wanted_actions, wanted_log};
+pub use decide::{after_failure, plan, pod_name};
+pub use wanted::{wanted, wanted_actions, wanted_log};
 
 /// What the controller has to fetch before [`plan`] can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]

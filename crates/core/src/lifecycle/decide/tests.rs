@@ -7,7 +7,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{account::Account, config::Config, image::Answers, lifecycle::Fetched, sidecars::Surroundings};
+use crate::{
+    account::Account,
+    config::Config,
+    image::Answers,
+    lifecycle::{Fetched, Wanted, wanted},
+    sidecars::Surroundings,
+};
 
 const NOW: i64 = 1_800_000_000;
 const UID: &str = "11111111-2222-3333-4444-555555555555";
