@@ -1,10 +1,16 @@
 //! What the command left as results. Does I/O.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, OFlag},
+    sys::stat::{FchmodatFlags, Mode, fchmodat},
 };
 
 use tektite_protocol::{
@@ -96,13 +102,14 @@ pub(crate) fn fit_together(entries: &[Entry]) -> Result<(), ResultError> {
 pub(crate) fn open_to_all(directory: &Path, names: &[String]) {
     for name in names {
         let path = directory.join(name);
-        if let Ok(metadata) = fs::metadata(&path)
+        // Never through a link: where it leads is not for others to read.
+        if let Ok(metadata) = fs::symlink_metadata(&path)
             && metadata.is_file()
             && metadata.permissions().mode() & 0o004 == 0
         {
             // Not ours to change: then it is an earlier step's, which has done it.
-            let mode = metadata.permissions().mode() | 0o444;
-            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(mode));
+            let mode = Mode::from_bits_truncate(metadata.permissions().mode() | 0o444);
+            let _ = fchmodat(AT_FDCWD, &path, mode, FchmodatFlags::NoFollowSymlink);
         }
     }
 }
@@ -158,12 +165,22 @@ pub(crate) fn read_text(
         path: path.display().to_string(),
         source,
     };
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
+    // Every step tells all results of the Task: a link that one step leaves must not make a later one tell
+    // what only that can read. And opening a pipe must not wait for its writer.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = match OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+    {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
+            return Err(unreadable(io::Error::other("it is a symbolic link")));
+        }
         Err(error) => return Err(unreadable(error)),
     };
-    // Opening a pipe would wait for its writer.
+    let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(unreadable(io::Error::other("it is not a file")));
     }
@@ -179,7 +196,6 @@ pub(crate) fn read_text(
         });
     }
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
     file.take(READ_BYTES)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
@@ -198,6 +214,20 @@ mod tests {
     use tektite_protocol::log::LogFlags;
 
     #[test]
+    fn what_a_link_leads_to_stays_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (dir.path().join("own"), dir.path().join("other"));
+        for path in [&own, &other] {
+            fs::write(path, "x").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        std::os::unix::fs::symlink(&other, dir.path().join("link")).unwrap();
+        open_to_all(dir.path(), &["own".to_owned(), "link".to_owned()]);
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&own), mode(&other)), (0o644, 0o600));
+    }
+
+    #[test]
     fn values_are_exact_and_problems_are_named() {
         let dir = tempfile::tempdir().unwrap();
         for (name, content) in [
@@ -209,10 +239,14 @@ mod tests {
             fs::write(dir.path().join(name), content).unwrap();
         }
         fs::create_dir(dir.path().join("dir")).unwrap();
-        let huge = File::create(dir.path().join("huge")).unwrap();
+        let huge = fs::File::create(dir.path().join("huge")).unwrap();
         huge.set_len(READ_BYTES + 1).unwrap();
         nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let names = ["plain", "empty", "gone", "binary", "wide", "dir", "huge", "pipe"].map(str::to_owned);
+        std::os::unix::fs::symlink("plain", dir.path().join("link")).unwrap();
+        let names = [
+            "plain", "empty", "gone", "binary", "wide", "dir", "huge", "pipe", "link",
+        ]
+        .map(str::to_owned);
         let mut problems = Vec::new();
         let log = Log::new(&LogFlags::default());
         let entries = collect(
@@ -229,12 +263,13 @@ mod tests {
             expected.map(|(name, value)| Entry::new(Kind::StepResult, name, value))
         );
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(problems.len(), 4);
+        assert_eq!(problems.len(), 5);
         for (problem, part) in problems.iter().zip([
             "result \"binary\" is not valid UTF-8 at byte 2",
             "result \"dir\" cannot be read from",
             "result \"huge\" alone has 1048577 bytes",
             "result \"pipe\" cannot be read from",
+            "link: it is a symbolic link",
         ]) {
             assert!(problem.contains(part), "{problem}");
         }

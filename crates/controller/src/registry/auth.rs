@@ -15,6 +15,15 @@ use super::{failure::Failure, http_client::HttpClient};
 /// The most that a token's answer may have.
 const MOST_BYTES: usize = 64 * 1024;
 
+/// How the registry was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// With TLS: what is secret must not leave it.
+    Tls,
+    /// Without.
+    Plain,
+}
+
 /// How a registry wants to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Wish {
@@ -32,9 +41,13 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     repository: &str,
     credential: Option<&Credential>,
+    transport: Transport,
 ) -> Result<Option<HeaderValue>, Failure> {
     match (wish(headers, repository), credential) {
-        (Some(Wish::Token { realm, query }), _) => token(client, &realm, &query, credential).await.map(Some),
+        (Some(Wish::Token { realm, query }), _) => {
+            let uri = address(&realm, &query, transport)?;
+            token(client, uri, credential).await.map(Some)
+        }
         (Some(Wish::Basic), Some(credential)) => Ok(basic(credential)),
         (Some(Wish::Basic) | None, _) => Ok(None),
     }
@@ -93,10 +106,25 @@ fn escaped(text: &str) -> String {
     text.bytes().map(each).collect()
 }
 
+/// Where the token is to be had.
+fn address(realm: &str, query: &str, transport: Transport) -> Result<Uri, Failure> {
+    let joint = if realm.contains('?') { '&' } else { '?' };
+    let uri: Uri = format!("{realm}{joint}{query}").parse().map_err(|_| {
+        Failure::Lasting(format!(
+            "the registry names \"{realm}\" for tokens, which is no address"
+        ))
+    })?;
+    if transport == Transport::Tls && uri.scheme_str() != Some("https") {
+        return Err(Failure::Lasting(format!(
+            "the registry names \"{realm}\" for tokens; after TLS only an https address is asked"
+        )));
+    }
+    Ok(uri)
+}
+
 async fn token(
     client: &HttpClient,
-    realm: &str,
-    query: &str,
+    uri: Uri,
     credential: Option<&Credential>,
 ) -> Result<HeaderValue, Failure> {
     #[derive(Default, Deserialize)]
@@ -105,12 +133,6 @@ async fn token(
         token: String,
         access_token: String,
     }
-    let joint = if realm.contains('?') { '&' } else { '?' };
-    let uri: Uri = format!("{realm}{joint}{query}").parse().map_err(|_| {
-        Failure::Lasting(format!(
-            "the registry names \"{realm}\" for tokens, which is no address"
-        ))
-    })?;
     let host = uri.host().unwrap_or_default().to_owned();
     let mut headers = HeaderMap::new();
     if let Some(value) = credential.and_then(basic) {
@@ -141,6 +163,22 @@ async fn token(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_does_not_leave_tls() {
+        let get = |realm, transport| address(realm, "scope=x", transport).map(|uri| uri.to_string());
+        let plain = get("http://auth.io/token?a=b", Transport::Plain);
+        assert_eq!(plain, Ok("http://auth.io/token?a=b&scope=x".to_owned()));
+        let secure = get("https://auth.io/token", Transport::Tls);
+        assert_eq!(secure, Ok("https://auth.io/token?scope=x".to_owned()));
+        for realm in ["http://auth.io/token", "/token", "no address"] {
+            let refused = get(realm, Transport::Tls);
+            assert!(
+                matches!(refused, Err(Failure::Lasting(_))),
+                "{realm}: {refused:?}"
+            );
+        }
+    }
 
     #[test]
     fn wishes() {

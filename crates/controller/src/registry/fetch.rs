@@ -84,6 +84,9 @@ pub(super) async fn fetch(client: &HttpClient, job: &Job) -> Result<Arc<Image>, 
     for place in &job.places {
         match at(client, place, job).await {
             Ok(image) => return Ok(image),
+            // A mirror that may do better later counts for more than a registry that cannot be reached
+            // without it.
+            Err(_) if matches!(last, Failure::Passing { .. }) => {}
             Err(failure) => last = failure,
         }
     }

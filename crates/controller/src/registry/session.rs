@@ -16,7 +16,7 @@ use tektite_core::image::{
 };
 
 use super::{
-    auth,
+    auth::{self, Transport},
     failure::Failure,
     http_client::{Answer, HttpClient, NoAnswer},
 };
@@ -145,8 +145,19 @@ impl<'a> Session<'a> {
     ) -> Result<Answer, Failure> {
         let mut answer = self.send(&method, path, &headers, most).await?;
         if answer.status == StatusCode::UNAUTHORIZED && self.known().authorization.is_none() {
-            let authorization =
-                auth::answer(self.client, &answer.headers, self.repository, self.credential).await?;
+            let transport = if self.known().plain {
+                Transport::Plain
+            } else {
+                Transport::Tls
+            };
+            let authorization = auth::answer(
+                self.client,
+                &answer.headers,
+                self.repository,
+                self.credential,
+                transport,
+            )
+            .await?;
             if authorization.is_some() {
                 self.learn(|known| known.authorization = authorization);
                 answer = self.send(&method, path, &headers, most).await?;

@@ -152,7 +152,8 @@ impl Keyring {
                 );
             }
         };
-        for (key, entry) in entries {
+        // An entry that names nobody is for tools that keep the password elsewhere.
+        for (key, entry) in entries.into_iter().filter(|(_, entry)| !entry.is_empty()) {
             let credential = entry.credential().ok_or_else(|| {
                 format!("has an entry for \"{key}\" whose auth is not user:password in base64")
             })?;
@@ -168,6 +169,10 @@ impl Keyring {
 }
 
 impl DockerEntry {
+    fn is_empty(&self) -> bool {
+        self.auth.is_empty() && self.username.is_empty() && self.password.is_empty()
+    }
+
     fn credential(self) -> Option<Credential> {
         if self.auth.is_empty() {
             return Some(Credential {
@@ -286,6 +291,14 @@ mod tests {
     fn users(keyring: &Keyring, image: &str) -> Vec<String> {
         let found = keyring.matching(&Reference::parse(image).unwrap());
         found.into_iter().map(|credential| credential.username).collect()
+    }
+
+    #[test]
+    fn an_entry_that_names_nobody_is_none() {
+        let auths =
+            json!({"registry.example.com": {}, "https://registry.example.com/v1/": {"username": "u"}});
+        let keyring = keyring(vec![config("s", auths)]);
+        assert_eq!(users(&keyring, "registry.example.com/tool"), ["u"]);
     }
 
     #[test]

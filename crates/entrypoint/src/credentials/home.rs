@@ -59,6 +59,11 @@ impl Merge {
             _ => 0o600,
         }
     }
+
+    /// That of a file with `theirs` in it as well: never open to more than both.
+    fn mode_beside(self, theirs: u32) -> u32 {
+        self.mode() & theirs | 0o600
+    }
 }
 
 /// A line's URL without who logs in.
@@ -69,9 +74,13 @@ fn place(line: &str) -> (&str, &str) {
 
 /// Puts `file` at `path`, for the owner of what was there, else for this process.
 pub(super) fn put(path: &Path, file: &File, writer: &str) -> io::Result<()> {
-    let owner = match fs::metadata(path) {
-        Ok(metadata) => Some((metadata.uid(), metadata.gid())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+    let (owner, mode) = match fs::metadata(path) {
+        // What is theirs may be secret, and may be meant for others.
+        Ok(metadata) => (
+            Some((metadata.uid(), metadata.gid())),
+            file.merge.mode_beside(metadata.mode()),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, file.merge.mode()),
         Err(error) => return Err(error),
     };
     let theirs = match owner {
@@ -97,7 +106,7 @@ pub(super) fn put(path: &Path, file: &File, writer: &str) -> io::Result<()> {
         let mut new = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(file.merge.mode())
+            .mode(mode)
             .open(&temporary)?;
         if let Some((uid, gid)) = owner
             && new
