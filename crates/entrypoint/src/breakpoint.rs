@@ -1,9 +1,9 @@
 //! A step that pauses until somebody tells it to go on (runtime.md 3.8). Does I/O.
 
 use std::{
-    fs,
+    fs::{self, TryLockError},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tektite_protocol::{
@@ -22,6 +22,9 @@ use crate::{
 
 /// How long whoever writes an answer by hand may take between making the file and filling it.
 const FILLING: Duration = Duration::from_millis(200);
+
+/// How long whoever answered may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What is needed to pause.
 pub(crate) struct Pause<'a> {
@@ -76,6 +79,7 @@ impl Pause<'_> {
                 break Told::Over(why);
             }
         };
+        Self::let_go(&paused);
         // Whoever looks sees a step that is not paused any more; one that cannot be removed only
         // makes `debug` believe that it is.
         let _ = fs::remove_file(&paused);
@@ -85,6 +89,18 @@ impl Pause<'_> {
             Told::Over(why) => self.log.error(format_args!("not paused any longer: {why}")),
         }
         Ok(told)
+    }
+
+    /// Waits for the end of whoever answers and holds the lock: a step that ends takes everything in its
+    /// container with it, and somebody waits for that program's words.
+    fn let_go(paused: &Path) {
+        let Ok(file) = fs::File::open(paused) else {
+            return;
+        };
+        let deadline = Instant::now() + FAREWELL;
+        while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn say(&self) {

@@ -3,8 +3,10 @@
 
 use std::{
     ffi::OsString,
-    fmt, fs,
+    fmt,
+    fs::{self, File},
     io::{self, Write as _},
+    os::fd::IntoRawFd as _,
     path::PathBuf,
 };
 
@@ -138,6 +140,12 @@ fn tell(
             at: place(at),
             right: at.script(answer),
         });
+    }
+    // Kept until this process has ended, for which the step waits.
+    if let Ok(held) = File::open(marker(layout, step, PAUSED_SUFFIX))
+        && held.lock_shared().is_ok()
+    {
+        let _ = held.into_raw_fd();
     }
     let file = marker(layout, step, at.answer_suffix(answer));
     files::replace(&file, 0o644, |file| file.write_all(answer.text().as_bytes()))?;
