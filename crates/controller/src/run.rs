@@ -30,12 +30,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let client = client::connect(args.concurrency).await?;
     let mut registry = Registry::default();
     let (context, notes) = Context::new(settings, client, cluster::TIME_LIMIT, &mut registry);
-    let lease = Lease::new(
-        client::connect_for_lease().await?,
-        &args.system_namespace,
-        args.identity.clone(),
-        waits(&context).await,
-    );
+    let claim = Claim {
+        client: client::connect_for_lease().await?,
+        identity: args.identity,
+    };
     let listener = admin::listen(args.admin_port).await?;
     tracing::info!(
         revision = context.settings.revision,
@@ -76,7 +74,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let node_watch = tokio::spawn(nodes::follow(Arc::clone(&context), stop.clone()));
 
     let result = tokio::select! {
-        result = serve(Arc::clone(&context), lease, shutdown) => result.map_err(Error::from),
+        result = serve(Arc::clone(&context), claim, shutdown) => result.map_err(Error::from),
         // None of them ends by itself, unless it panicked. Better no controller than half of one.
         ended = parts.join_next() => Err(Error::Ended(ended.and_then(Result::ok).unwrap_or("a part"))),
     };
@@ -111,15 +109,27 @@ async fn waits(context: &Context) -> Election {
     })
 }
 
+/// What the lease is claimed with.
+struct Claim {
+    client: kube::Client,
+    identity: String,
+}
+
 /// Works, from the moment that everything is known and the lease is ours, until `shutdown`.
-async fn serve(context: Arc<Context>, mut lease: Lease, shutdown: CancellationToken) -> Result<(), Lost> {
-    let leading = async {
+async fn serve(context: Arc<Context>, claim: Claim, shutdown: CancellationToken) -> Result<(), Lost> {
+    let ready = async {
         context.readiness.wait().await;
-        // All replicas are warm, one works.
-        lease.acquire().await;
+        waits(&context).await
     };
+    let waits = tokio::select! {
+        waits = ready => waits,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let namespace = &context.settings.system_namespace;
+    let mut lease = Lease::new(claim.client, namespace, claim.identity, waits);
+    // All replicas are warm, one works.
     let is_leading = tokio::select! {
-        () = leading => true,
+        () = lease.acquire() => true,
         () = shutdown.cancelled() => false,
     };
     let result = if is_leading {
