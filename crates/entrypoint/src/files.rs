@@ -55,9 +55,22 @@ pub(crate) fn replace(
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed("create the directory", parent))?;
     }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+    write_beside(path, ".new", mode, |new| {
+        fill(new)?;
+        new.set_permissions(fs::Permissions::from_mode(mode))
+    })
+    .map_err(failed("write", path))
+}
+
+/// Puts a file at `path` that `fill` has filled, whole or not at all: under the name with `suffix` until
+/// then. Its `mode` is subject to the umask.
+pub(crate) fn write_beside(
+    path: &Path,
+    suffix: &str,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = with_suffix(path, suffix);
     let write = || {
         let _ = fs::remove_file(&temporary);
         let mut new = OpenOptions::new()
@@ -66,13 +79,11 @@ pub(crate) fn replace(
             .mode(mode)
             .open(&temporary)?;
         fill(&mut new)?;
-        new.set_permissions(fs::Permissions::from_mode(mode))?;
         drop(new);
         fs::rename(&temporary, path)
     };
-    write().map_err(|error| {
+    write().inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
-        failed("write", path)(error)
     })
 }
 

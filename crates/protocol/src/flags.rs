@@ -63,6 +63,14 @@ pub struct Script {
 }
 
 impl Script {
+    /// Adds its flags. The kubelet makes one dollar of two.
+    pub(crate) fn add_to(&self, args: &mut Vec<String>) {
+        args.extend(["-script_path".to_owned(), self.path.clone()]);
+        for piece in &self.pieces {
+            args.extend(["-script_piece".to_owned(), piece.replace('$', "$$")]);
+        }
+    }
+
     /// Cuts `text` into pieces between characters.
     pub fn new(path: impl Into<String>, text: &str) -> Self {
         let mut pieces = Vec::new();
@@ -222,18 +230,11 @@ impl StepFlags {
         }
         args.extend(self.breakpoints.iter().map(|point| format!("-{}", point.flag())));
         self.log.add_to(&mut args);
-        let mut flag = |name: &str, value: &str| {
-            args.push(format!("-{name}"));
-            args.push(value.to_owned());
-        };
         if let Some(script) = &self.script {
-            flag("script_path", &script.path);
-            for piece in &script.pieces {
-                flag("script_piece", &piece.replace('$', "$$"));
-            }
+            script.add_to(&mut args);
         }
         if !self.entrypoint.is_empty() {
-            flag("entrypoint", &self.entrypoint);
+            args.extend(["-entrypoint".to_owned(), self.entrypoint.clone()]);
         }
         args.push("--".to_owned());
         args.extend(self.args.iter().cloned());

@@ -41,31 +41,18 @@ impl SidecarFlags {
     /// The container's `args`. Script pieces have their dollars doubled, as in a step's.
     pub fn to_args(&self) -> Vec<String> {
         let mut args = vec![SIDECAR.to_owned()];
-        let mut flag = |name: &str, value: &str| {
-            args.push(format!("-{name}"));
-            args.push(value.to_owned());
-        };
         if let Some(file) = &self.stop_file {
-            flag("stop_file", file);
+            args.extend(["-stop_file".to_owned(), file.clone()]);
         }
         self.log.add_to(&mut args);
-        let mut flag = |name: &str, value: &str| {
-            args.push(format!("-{name}"));
-            args.push(value.to_owned());
-        };
         if let Some(script) = &self.script {
-            flag("script_path", &script.path);
-            for piece in &script.pieces {
-                flag("script_piece", &piece.replace('$', "$$"));
-            }
+            script.add_to(&mut args);
         }
-        flag(
-            match self.start {
-                Start::Child => "entrypoint",
-                Start::InPlace => "exec",
-            },
-            &self.entrypoint,
-        );
+        let start = match self.start {
+            Start::Child => "-entrypoint",
+            Start::InPlace => "-exec",
+        };
+        args.extend([start.to_owned(), self.entrypoint.clone()]);
         args.push("--".to_owned());
         args.extend(self.args.iter().cloned());
         args

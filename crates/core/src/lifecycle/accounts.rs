@@ -55,16 +55,13 @@ pub(super) fn missing_secrets(account: &Account) -> Option<Event> {
 mod tests {
     use serde_json::{Value, json};
 
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::{
         account::{Secrets, ServiceAccount},
-        delivery::Delivery,
-        lifecycle::{DeliverySettings, Fallback, Fetched, Gathered},
-        limit_range::Limits,
-        observe::ResultsLog,
-        sidecars::Surroundings,
+        lifecycle::{
+            Gathered, plan,
+            testing::{at, gathered},
+        },
     };
 
     #[test]
@@ -97,7 +94,6 @@ mod tests {
 
     #[test]
     fn a_missing_account_is_waited_for_a_little() {
-        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let missing = Account::Missing("builder".to_owned());
         for (account, second, waits) in [
             (&missing, 0, true),
@@ -143,25 +139,10 @@ mod tests {
         config.flags.ssh_known_hosts_required = true;
         let run = json!({"metadata": {"name": "r", "namespace": "n", "uid": "u"},
             "spec": {"taskSpec": {"steps": [{"image": "i", "command": ["c"]}]}}});
-        let plan = super::super::plan(&Gathered {
-            run: &serde_json::from_value(run).unwrap(),
-            pod: None,
-            fetched: Fetched::Nothing,
-            actions: &BTreeMap::new(),
-            log: &ResultsLog::NotRead,
-            images: &crate::image::Answers::new(),
+        let run = serde_json::from_value(run).unwrap();
+        let plan = plan(&Gathered {
             account: &account,
-            config: &config,
-            delivery: DeliverySettings {
-                form: Delivery::ImageVolume,
-                fallback: Fallback::Once,
-                image: "entrypoint:1",
-                pull_policy: "IfNotPresent",
-            },
-            around: Surroundings::default(),
-            limits: &Limits::NONE,
-            revision: "abc1234",
-            now: Timestamp::UNIX_EPOCH,
+            ..gathered(&run, None, &config)
         });
         let condition = plan.status.succeeded().unwrap();
         assert_eq!(condition.reason, "TaskRunValidationFailed");

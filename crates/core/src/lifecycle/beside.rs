@@ -92,25 +92,20 @@ fn end(pod: &PodView) -> Effect {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use jiff::Timestamp;
     use serde_json::{Value, json};
     use tektite_api::TaskRun;
 
     use super::*;
     use crate::{
         config::Config,
-        delivery::Delivery,
-        lifecycle::{DeliverySettings, Fallback, Fetched, after_failure, plan},
-        observe::ResultsLog,
-        sidecars::Surroundings,
+        lifecycle::{
+            after_failure, plan,
+            testing::{self, gathered},
+        },
     };
 
-    const NOW: i64 = 1_800_000_000;
-
     fn at(second: i64) -> String {
-        Timestamp::from_second(NOW + second).unwrap().to_string()
+        testing::at(second).to_string()
     }
 
     fn run(condition: &str) -> TaskRun {
@@ -148,27 +143,8 @@ mod tests {
     }
 
     fn decided(run: &TaskRun, pod: &PodView, refusal: Option<&Refusal>) -> Plan {
-        let (config, actions) = (Config::default(), BTreeMap::new());
-        let gathered = Gathered {
-            run,
-            pod: Some(pod),
-            fetched: Fetched::Nothing,
-            actions: &actions,
-            log: &ResultsLog::NotRead,
-            account: &crate::account::Account::NotRead,
-            config: &config,
-            delivery: DeliverySettings {
-                form: Delivery::ImageVolume,
-                fallback: Fallback::Once,
-                image: "e",
-                pull_policy: "IfNotPresent",
-            },
-            around: Surroundings::default(),
-            limits: &crate::limit_range::Limits::NONE,
-            images: &crate::image::Answers::new(),
-            revision: "r",
-            now: Timestamp::from_second(NOW).unwrap(),
-        };
+        let config = Config::default();
+        let gathered = gathered(run, Some(pod), &config);
         match refusal {
             None => plan(&gathered),
             Some(refusal) => after_failure(&gathered, &end(pod), refusal),

@@ -27,6 +27,8 @@ mod decide;
 mod images;
 mod prepare;
 mod room;
+#[cfg(test)]
+mod testing;
 mod wanted;
 
 pub use accounts::wanted_account;

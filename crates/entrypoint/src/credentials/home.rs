@@ -5,13 +5,14 @@
 //! files are replaced whole, and only when there is something new in them.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
-    path::{Path, PathBuf},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown},
+    path::Path,
 };
 
 use super::{File, docker};
+use crate::files;
 
 /// How a file of ours goes together with one that is there.
 #[derive(Clone, Copy)]
@@ -97,30 +98,15 @@ pub(super) fn put(path: &Path, file: &File, writer: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
     }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tekton-");
-    temporary.push(writer);
-    let temporary = PathBuf::from(temporary);
-    let write = || {
-        let _ = fs::remove_file(&temporary);
-        let mut new = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary)?;
+    files::write_beside(path, &format!(".tekton-{writer}"), mode, |new| {
         if let Some((uid, gid)) = owner
             && new
                 .metadata()
                 .is_ok_and(|own| (own.uid(), own.gid()) != (uid, gid))
         {
-            fchown(&new, Some(uid), Some(gid))?;
+            fchown(&*new, Some(uid), Some(gid))?;
         }
-        new.write_all(text.as_bytes())?;
-        drop(new);
-        fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
+        new.write_all(text.as_bytes())
     })
 }
 

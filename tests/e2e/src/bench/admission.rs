@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::stats::{Summary, percentile};
 use crate::case::NamespaceMeta;
-use crate::cluster::{Cluster, Prepared, random};
+use crate::cluster::{Cluster, Prepared};
 use crate::report::line;
 use crate::run::until_signal;
 
@@ -50,7 +50,7 @@ struct Subject {
 /// Measures and prints.
 pub(super) async fn run(options: &Options) -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let judged = format!("e2e-bench-{}", random());
+    let judged = super::namespace();
     let excluded = format!("{judged}-excluded");
     let subjects = until_signal(
         &cluster,

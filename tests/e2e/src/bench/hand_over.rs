@@ -9,12 +9,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::measure;
 use super::stats::percentile;
-use crate::case::{NamespaceMeta, Target, text};
-use crate::cluster::{Cluster, Followed, random};
+use super::{in_namespace, measure, namespace};
+use crate::case::{Target, text};
+use crate::cluster::{Cluster, Followed};
 use crate::report::line;
-use crate::run::until_signal;
 
 /// How much to measure.
 #[derive(Debug, clap::Args)]
@@ -43,18 +42,8 @@ const WAITING_STEPS: u16 = 20;
 /// Measures and prints.
 pub(super) async fn run(options: &Options) -> Result<()> {
     let cluster = Cluster::connect().await?;
-    let namespace = format!("e2e-bench-{}", random());
-    until_signal(
-        &cluster,
-        Box::pin(async {
-            let deadline = Instant::now() + Duration::from_mins(1);
-            cluster
-                .create_namespace(&namespace, &NamespaceMeta::default(), deadline)
-                .await?;
-            measure_all(&cluster, &namespace, options).await
-        }),
-    )
-    .await
+    let namespace = namespace();
+    in_namespace(&cluster, &namespace, measure_all(&cluster, &namespace, options)).await
 }
 
 async fn measure_all(cluster: &Cluster, namespace: &str, options: &Options) -> Result<()> {

@@ -78,20 +78,32 @@ pub(crate) async fn run(options: Options) -> Result<bool> {
         options.filter
     );
     let cluster = Cluster::connect().await?;
-    let namespace = format!("e2e-bench-{}", random());
-    let measured = until_signal(
-        &cluster,
-        Box::pin(async {
-            let deadline = Instant::now() + Duration::from_mins(1);
-            cluster
-                .create_namespace(&namespace, &NamespaceMeta::default(), deadline)
-                .await?;
-            rounds(&cluster, &namespace, benchmarks, &options).await
-        }),
-    )
-    .await?;
+    let namespace = namespace();
+    let work = rounds(&cluster, &namespace, benchmarks, &options);
+    let measured = in_namespace(&cluster, &namespace, work).await?;
     report(&cluster, &measured, &options)?;
     Ok(true)
+}
+
+/// A name that no other namespace has.
+fn namespace() -> String {
+    format!("e2e-bench-{}", random())
+}
+
+/// Does `work` once `namespace` is there, and removes that whatever comes.
+async fn in_namespace<T>(
+    cluster: &Cluster,
+    namespace: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let whole = async {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        cluster
+            .create_namespace(namespace, &NamespaceMeta::default(), deadline)
+            .await?;
+        work.await
+    };
+    until_signal(cluster, Box::pin(whole)).await
 }
 
 async fn rounds(

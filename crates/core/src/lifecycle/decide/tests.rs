@@ -8,19 +8,16 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    account::Account,
     config::Config,
     image::Answers,
-    lifecycle::{Fetched, Wanted, wanted},
-    sidecars::Surroundings,
+    lifecycle::{
+        Fetched, Wanted,
+        testing::{at, gathered},
+        wanted,
+    },
 };
 
-const NOW: i64 = 1_800_000_000;
 const UID: &str = "11111111-2222-3333-4444-555555555555";
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(NOW + second).unwrap()
-}
 
 fn run(spec: Value, status: Value) -> TaskRun {
     let mut run: TaskRun = serde_json::from_value(json!({"spec": spec, "status": status})).unwrap();
@@ -52,33 +49,6 @@ fn pod(phase: &str, state: Value) -> PodView {
             {"name": "step-a", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state}]},
     }))
     .unwrap()
-}
-
-static NO_ACTIONS: BTreeMap<String, tektite_api::StepAction> = BTreeMap::new();
-static NO_LIMITS: crate::limit_range::Limits = crate::limit_range::Limits::NONE;
-static NO_IMAGES: Answers = Answers::new();
-
-fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &'a Config) -> Gathered<'a> {
-    Gathered {
-        run,
-        pod,
-        fetched: Fetched::Nothing,
-        actions: &NO_ACTIONS,
-        log: &crate::observe::ResultsLog::NotRead,
-        images: &NO_IMAGES,
-        account: &Account::NotRead,
-        config,
-        delivery: DeliverySettings {
-            form: Delivery::ImageVolume,
-            fallback: Fallback::Once,
-            image: "entrypoint:1",
-            pull_policy: "IfNotPresent",
-        },
-        around: Surroundings::default(),
-        limits: &NO_LIMITS,
-        revision: "abc1234",
-        now: at(0),
-    }
 }
 
 fn decided(run: &TaskRun, pod: Option<&PodView>) -> Plan {
