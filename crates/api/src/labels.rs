@@ -14,6 +14,8 @@ pub const RELEASE: &str = "pipeline.tekton.dev/release";
 pub const READY: &str = "tekton.dev/ready";
 /// The value of [`READY`].
 pub const READY_VALUE: &str = "READY";
+/// Annotation of a Pod whose first step had to wait: when it was let go.
+pub const READY_AT: &str = "tektite.dev/ready-at";
 /// Annotation of a Pod: the running step shall stop.
 pub const CANCEL: &str = "tekton.dev/cancel";
 /// The value of [`CANCEL`].
@@ -27,6 +29,12 @@ pub const AFFINITY_ASSISTANT: &str = "pipeline.tekton.dev/affinity-assistant";
 pub const DELIVERY: &str = "tektite.dev/delivery";
 /// Annotation of a TaskRun: how much the entrypoint says (`off`, `error`, `info`, `debug`).
 pub const ENTRYPOINT_LOG: &str = "tektite.dev/entrypoint-log";
+/// Annotation of a TaskRun: how often it is begun anew after its Pod was lost through no fault of its own.
+pub const INFRA_RETRIES: &str = "tektite.dev/infra-retries";
+/// Annotation of a TaskRun: what its failure means to whoever made it.
+pub const ON_ERROR: &str = "pipeline.tekton.dev/pipeline-task-on-error";
+/// The value of [`ON_ERROR`] for failures that do not matter.
+pub const ON_ERROR_CONTINUE: &str = "continue";
 /// Annotation of a TaskRun: how its steps' commands run.
 pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
 /// The value of [`EXECUTION_MODE`] for commands without a network.

@@ -19,7 +19,7 @@ pub async fn apply(context: &Context, run: &TaskRun, effect: &Effect) -> Result<
         Effect::CreateClaim(claim) => create_claim(context, run, claim).await,
         Effect::CreatePod(pod) => create_pod(context, run, pod).await,
         Effect::DeletePod { name, uid } => delete_pod(context, run, name, uid).await,
-        Effect::AnnotatePod { name, key, value } => annotate_pod(context, run, name, key, value).await,
+        Effect::AnnotatePod { name, entries } => annotate_pod(context, run, name, entries).await,
         Effect::EndPod { name } => end_pod(context, run, name).await,
     };
     match &result {
@@ -95,16 +95,11 @@ async fn annotate_pod(
     context: &Context,
     run: &TaskRun,
     name: &str,
-    key: &str,
-    value: &str,
+    entries: &[(&'static str, String)],
 ) -> Result<(), Refusal> {
     // The answer is not taken into the cache: the patch has no precondition, so it may hold news of
     // the Pod that nobody would look at then. The watch brings it, as a change.
-    match context
-        .cluster
-        .annotate_pod(run.namespace(), name, key, value)
-        .await
-    {
+    match context.cluster.annotate_pod(run.namespace(), name, entries).await {
         Err(error) if !error.is_not_found() => Err(refusal(&error)),
         _ => Ok(()),
     }

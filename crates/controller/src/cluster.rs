@@ -196,7 +196,7 @@ impl Cluster {
         answer.map(|_either| ())
     }
 
-    /// Adds an annotation to a Pod.
+    /// Adds annotations to a Pod.
     ///
     /// # Errors
     /// Also that there is none.
@@ -204,11 +204,14 @@ impl Cluster {
         &self,
         namespace: &str,
         name: &str,
-        key: &str,
-        value: &str,
+        entries: &[(&'static str, String)],
     ) -> Result<(), Error> {
         let pods: Api<PodView> = Api::namespaced(self.client(), namespace);
-        let patch = Patch::Merge(json!({ "metadata": { "annotations": { key: value } } }));
+        let entries: BTreeMap<&str, &str> = entries
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": entries } }));
         let answer = self
             .call("patch", "Pod", pods.patch(name, &patch_params(), &patch))
             .await;

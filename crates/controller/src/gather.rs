@@ -25,6 +25,7 @@ pub struct Found<'a> {
     pub run: Arc<TaskRun>,
     /// Its Pod.
     pub pod: Option<Arc<PodView>>,
+    earlier: Option<Arc<PodView>>,
     fetched: Fetched,
     actions: BTreeMap<String, StepAction>,
     log: ResultsLog,
@@ -57,6 +58,7 @@ impl Found<'_> {
         Gathered {
             run: &self.run,
             pod: self.pod.as_deref(),
+            earlier: self.earlier.as_deref(),
             fetched: self.fetched.clone(),
             actions: &self.actions,
             log: &self.log,
@@ -107,9 +109,14 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         None => limits(context, run.namespace()),
     };
     let log = log(context, &run, pod.as_deref()).await;
+    let earlier = lifecycle::earlier_pod(&run).and_then(|name| {
+        let key = Key::new(run.namespace(), name);
+        context.pods.get(&key)
+    });
     Ok(Found {
         run,
         pod,
+        earlier,
         fetched,
         actions,
         log,

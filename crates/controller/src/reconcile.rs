@@ -5,7 +5,7 @@ use std::time::Duration;
 use tektite_api::TaskRun;
 use tektite_core::{
     image::{Question, keyring::Keyring},
-    lifecycle::{self, Plan, Refusal, Severity},
+    lifecycle::{self, Event, Plan, Refusal, Severity},
 };
 
 use crate::{
@@ -123,16 +123,44 @@ pub async fn perform(context: &Context, found: &Found<'_>, plan: Plan) -> Result
         Err(error) if error.is_not_found() => return Ok(Outcome::Ignored),
         Err(error) => return Err(error),
     };
-    let done = plan.status.is_done();
-    match unfinished {
-        Some(reason) if !done => Err(Error::Unfinished(reason)),
-        _ => {
-            let next = rest(plan.requeue, done);
-            Ok(Outcome::Settled(held.map_or(next, |wait| {
-                Some(next.map_or(wait, |next| next.min(wait)))
-            })))
+    let unfinished = unfinished.filter(|_| !plan.status.is_done());
+    // What ends a Pod comes after the word that its run is over: else a look that finds it ended, and
+    // the word not written, would tell another story.
+    let unended = match held {
+        None => end(context, run, &plan).await,
+        Some(_) => None,
+    };
+    if let Some(reason) = unfinished.or(unended) {
+        return Err(Error::Unfinished(reason));
+    }
+    let next = rest(plan.requeue, plan.status.is_done());
+    Ok(Outcome::Settled(held.map_or(next, |wait| {
+        Some(next.map_or(wait, |next| next.min(wait)))
+    })))
+}
+
+/// Ends what is needed no more. Says what should be tried again, if there is anything.
+async fn end(context: &Context, run: &TaskRun, plan: &Plan) -> Option<String> {
+    let mut unended = None;
+    for effect in &plan.afterwards {
+        let Err(refusal) = apply(context, run, effect).await else {
+            continue;
+        };
+        match lifecycle::not_ended(effect, &refusal) {
+            Some(event) => emit(context, run, &event),
+            None => unended = Some(message(&refusal).to_owned()),
         }
     }
+    unended
+}
+
+fn emit(context: &Context, run: &TaskRun, event: &Event) {
+    context.events.emit(Note {
+        about: events::task_run(run),
+        severity: event.severity,
+        reason: event.reason,
+        message: event.message.clone(),
+    });
 }
 
 /// Writes metadata and status, and tells what the plan has to tell. Where the status can wait, says
@@ -150,12 +178,7 @@ async fn write(context: &Context, run: &TaskRun, plan: &Plan) -> Result<Option<D
     }
     // Told only of what is written, else every look would tell it again.
     for event in &plan.events {
-        context.events.emit(Note {
-            about: events::task_run(run),
-            severity: event.severity,
-            reason: event.reason,
-            message: event.message.clone(),
-        });
+        emit(context, run, event);
     }
     Ok(None)
 }

@@ -162,8 +162,7 @@ async fn what_is_so_already_is_no_error() {
     };
     let annotate = Effect::AnnotatePod {
         name: "r-pod".to_owned(),
-        key: "k",
-        value: "v",
+        entries: vec![("k", "v".to_owned())],
     };
     let claim = Effect::CreateClaim(Box::<PersistentVolumeClaim>::default());
     let claims = "/api/v1/namespaces/n/persistentvolumeclaims";

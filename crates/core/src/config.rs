@@ -3,6 +3,7 @@
 //! Values are read once into types; an unknown key is no error, since the ConfigMaps are shared
 //! with engines that know more keys.
 
+mod lifecycle;
 mod log;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use tektite_protocol::{
     flags::{ResultsFrom, SIDECAR_LOGS},
     log_results::MAX_TOTAL_BYTES,
 };
+
+pub use lifecycle::{Clock, LifecycleSettings};
 
 use crate::{
     container_defaults::ContainerResources,
@@ -49,8 +52,8 @@ pub struct Defaults {
     pub workspace_binding: Option<WorkspaceBinding>,
     /// `default-container-resource-requirements`.
     pub container_resources: ContainerResources,
-    /// `default-pending-timeout-minutes`: how long a run may wait for its Pod; zero is no limit.
-    pub pending_timeout: GoDuration,
+    /// How long runs may wait and run.
+    pub lifecycle: LifecycleSettings,
     /// How registries are asked what images run.
     pub image_look_up: LookUpSettings,
     /// `entrypoint-log`: how much the entrypoint says where a run says nothing about it.
@@ -70,7 +73,7 @@ impl Default for Defaults {
             resolver_type: String::new(),
             workspace_binding: None,
             container_resources: ContainerResources::default(),
-            pending_timeout: GoDuration::from_secs(60 * 60),
+            lifecycle: LifecycleSettings::default(),
             image_look_up: LookUpSettings::default(),
             entrypoint_log: LogLevel::default(),
             entrypoint_log_format: LogFormat::default(),
@@ -121,6 +124,16 @@ pub enum StepSecurity {
     Restricted,
 }
 
+/// What becomes of the Pod of a run that is cancelled or out of time: `keep-pod-on-cancel`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PodAfterStop {
+    /// Its steps are stopped, and it stays with its logs.
+    #[default]
+    Kept,
+    /// It goes at once.
+    Deleted,
+}
+
 /// Switches: ConfigMap `feature-flags`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeatureFlags {
@@ -148,6 +161,8 @@ pub struct FeatureFlags {
     pub step_security: StepSecurity,
     /// How sidecars run, and who waits for them.
     pub sidecars: sidecars::Settings,
+    /// `keep-pod-on-cancel`.
+    pub pod_after_stop: PodAfterStop,
 }
 
 /// A setting that cannot be read.
@@ -281,8 +296,6 @@ impl Defaults {
             ContainerResources::new(yaml(resources, get(resources))?.unwrap_or_default())
                 .map_err(|error| bad(resources, get(resources).unwrap_or_default(), &error.to_string()))?;
         for key in [
-            "default-imagepullbackoff-timeout",
-            "default-create-container-error-timeout",
             "default-maximum-resolution-timeout",
             "default-sidecar-log-polling-interval",
         ] {
@@ -298,17 +311,12 @@ impl Defaults {
         for key in [
             "default-max-matrix-combinations-count",
             "default-step-ref-concurrency-limit",
-            "default-pending-timeout-minutes",
         ] {
             if let Some(value) = get(key).filter(|value| value.parse::<u32>().is_err()) {
                 return Err(bad(key, value, "write a whole number, 0 or more"));
             }
         }
-        if let Some(minutes) =
-            get("default-pending-timeout-minutes").and_then(|value| value.parse::<u32>().ok())
-        {
-            defaults.pending_timeout = GoDuration::from_secs(i64::from(minutes) * 60);
-        }
+        defaults.lifecycle = LifecycleSettings::read(data)?;
         defaults.image_look_up = LookUpSettings::parse(data)?;
         Ok(defaults)
     }
@@ -431,6 +439,7 @@ impl FeatureFlags {
                 "enable-cel-in-whenexpression" => flags.cel = value,
                 "enable-artifacts" => flags.artifacts = value,
                 "enable-concise-resolver-syntax" => flags.concise_resolver_syntax = value,
+                "keep-pod-on-cancel" if !value => flags.pod_after_stop = PodAfterStop::Deleted,
                 "enable-kubernetes-sidecar" if !value => flags.sidecars.form = Form::Classic,
                 "await-sidecar-readiness" if !value => flags.sidecars.readiness = Readiness::Ignored,
                 _ => {}
@@ -473,7 +482,7 @@ const SWITCHES: [&str; 18] = [
 ];
 
 /// The keys beside the switches that mean something here, or in engines that share the ConfigMaps.
-const OTHERS: [&str; 30] = [
+const OTHERS: [&str; 26] = [
     "default-timeout-minutes",
     "default-service-account",
     "default-managed-by-label-value",
@@ -485,13 +494,9 @@ const OTHERS: [&str; 30] = [
     "default-forbidden-env",
     "default-resolver-type",
     "default-container-resource-requirements",
-    "default-imagepullbackoff-timeout",
-    "default-create-container-error-timeout",
     "default-maximum-resolution-timeout",
     "default-sidecar-log-polling-interval",
     "default-step-ref-concurrency-limit",
-    "default-pending-timeout-minutes",
-    "timeout-clock",
     "entrypoint-log",
     "entrypoint-log-format",
     "enable-api-fields",
@@ -508,7 +513,8 @@ const OTHERS: [&str; 30] = [
 
 /// Every key that means something.
 pub fn keys() -> impl Iterator<Item = &'static str> + Clone {
-    OTHERS.into_iter().chain(SWITCHES).chain(settings::KEYS)
+    let own = lifecycle::KEYS.into_iter().chain(settings::KEYS);
+    OTHERS.into_iter().chain(SWITCHES).chain(own)
 }
 
 /// A switch as the ConfigMaps have always been read.

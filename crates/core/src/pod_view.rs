@@ -97,18 +97,44 @@ impl PodView {
     /// Whether any step's container has begun, so that there are logs. The kubelet calls a Pod pending
     /// as long as one container waits, so the phase does not tell.
     pub fn has_run(&self) -> bool {
-        let steps = self
-            .containers()
-            .iter()
-            .filter(|container| container.name.starts_with("step-"));
-        steps
+        self.steps()
             .filter_map(|container| container.state.as_ref())
             .any(|state| state.running.is_some() || state.terminated.is_some())
+    }
+
+    /// Whether no step runs in it any more, nor ever will.
+    pub fn is_over(&self) -> bool {
+        let ended = |container: &ContainerStatus| {
+            container
+                .state
+                .as_ref()
+                .is_some_and(|state| state.terminated.is_some())
+        };
+        let mut steps = self.steps().peekable();
+        matches!(self.phase(), Phase::Succeeded | Phase::Failed)
+            || (steps.peek().is_some() && steps.all(ended))
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.containers()
+            .iter()
+            .filter(|container| container.name.starts_with("step-"))
     }
 
     /// Statuses of init containers.
     pub fn init_containers(&self) -> &[ContainerStatus] {
         self.status.init_container_statuses.as_deref().unwrap_or_default()
+    }
+
+    /// Whether any init container has begun.
+    pub fn init_has_run(&self) -> bool {
+        let states = self
+            .init_containers()
+            .iter()
+            .filter_map(|container| container.state.as_ref());
+        states
+            .into_iter()
+            .any(|state| state.running.is_some() || state.terminated.is_some())
     }
 
     /// The value of annotation `key`.

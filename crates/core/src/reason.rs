@@ -37,6 +37,16 @@ pub enum Reason {
     InitContainerOom,
     /// The node threw the Pod out.
     PodEvicted,
+    /// A Pod of higher priority took its place.
+    PodPreempted,
+    /// The node does not answer, or is gone.
+    NodeLost,
+    /// Somebody deleted the Pod.
+    PodDeleted,
+    /// The node did not take the Pod.
+    PodRejected,
+    /// The Pod failed, and whoever made the run does not mind.
+    FailureIgnored,
     /// The user cancelled the run.
     TaskRunCancelled,
     /// The run took longer than its timeout.
@@ -66,7 +76,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 35] = [
         Self::Started,
         Self::Pending,
         Self::Running,
@@ -84,6 +94,11 @@ impl Reason {
         Self::InitContainerFailed,
         Self::InitContainerOom,
         Self::PodEvicted,
+        Self::PodPreempted,
+        Self::NodeLost,
+        Self::PodDeleted,
+        Self::PodRejected,
+        Self::FailureIgnored,
         Self::TaskRunCancelled,
         Self::TaskRunTimeout,
         Self::TaskRunImagePullFailed,
@@ -102,6 +117,29 @@ impl Reason {
     /// The reason that `word` stands for on the wire.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
+    /// Whether the Pod was taken from the run.
+    pub const fn is_loss(self) -> bool {
+        matches!(
+            self,
+            Self::PodEvicted | Self::PodPreempted | Self::NodeLost | Self::PodDeleted | Self::PodRejected
+        )
+    }
+
+    /// Whether it is a Pod that has failed.
+    pub const fn is_of_pod(self) -> bool {
+        self.is_loss()
+            || matches!(
+                self,
+                Self::Failed
+                    | Self::StepFailed
+                    | Self::StepOom
+                    | Self::SidecarFailed
+                    | Self::SidecarOom
+                    | Self::InitContainerFailed
+                    | Self::InitContainerOom
+            )
     }
 
     /// The word on the wire.
@@ -124,6 +162,11 @@ impl Reason {
             Self::InitContainerFailed => "InitContainerFailed",
             Self::InitContainerOom => "InitContainerOOM",
             Self::PodEvicted => "PodEvicted",
+            Self::PodPreempted => "PodPreempted",
+            Self::NodeLost => "NodeLost",
+            Self::PodDeleted => "PodDeleted",
+            Self::PodRejected => "PodRejected",
+            Self::FailureIgnored => "FailureIgnored",
             Self::TaskRunCancelled => "TaskRunCancelled",
             Self::TaskRunTimeout => "TaskRunTimeout",
             Self::TaskRunImagePullFailed => "TaskRunImagePullFailed",

@@ -127,6 +127,7 @@ fn writes(input: Input) -> Value {
     let plan = plan(&Gathered {
         run: &run,
         pod: None,
+        earlier: None,
         fetched: input
             .task
             .map_or(Fetched::Nothing, |task| Fetched::Task(Box::new(task))),

@@ -3,10 +3,16 @@
 
 use std::time::Duration;
 
-use tektite_api::{TaskRun, labels};
+use jiff::Timestamp;
+use tektite_api::{TaskRunStatus, labels};
 
-use super::{Effect, Event, Gathered, Plan, Refusal, Severity, decide::own_pod};
+use super::{
+    Effect, Event, Gathered, Plan, Refusal, Severity,
+    decide::own_pod,
+    ending::{self, Forced},
+};
 use crate::{
+    condition,
     observe::{self, Left},
     pod_view::PodView,
 };
@@ -15,13 +21,15 @@ use crate::{
 /// step's end within a second and gives the command ten.
 const OWN_STOP: Duration = Duration::from_secs(15);
 
-/// Tells the first step that the Pod's other containers are ready.
-pub(super) fn release_first_step(pod: &PodView, plan: &mut Plan) {
+/// Tells the first step that the Pod's other containers are ready, and when that was.
+pub(super) fn release_first_step(pod: &PodView, plan: &mut Plan, now: Timestamp) {
     if observe::awaits_readiness(pod) && observe::is_ready(pod) {
         plan.effects.push(Effect::AnnotatePod {
             name: pod.name().to_owned(),
-            key: labels::READY,
-            value: labels::READY_VALUE,
+            entries: vec![
+                (labels::READY, labels::READY_VALUE.to_owned()),
+                (labels::READY_AT, condition::time(now).0.to_string()),
+            ],
         });
     }
 }
@@ -37,18 +45,57 @@ pub(super) fn look_again(pod: &PodView, plan: &mut Plan) {
 /// The run is over: its status follows the sidecars to their end, and whoever does not stop is stopped.
 /// What comes of that changes nothing about the run.
 pub(super) fn after_the_end(gathered: &Gathered<'_>, plan: &mut Plan) {
-    let Some(pod) = own_pod(gathered) else {
+    let (Some(pod), Some(status)) = (own_pod(gathered), &gathered.run.status) else {
         return;
     };
     let sidecars = observe::sidecar_states(pod);
     if !sidecars.is_empty() && !plan.status.sidecars.is_empty() {
         plan.status.sidecars = sidecars;
     }
-    let left = match observe::left_running(plan.status.task_spec.as_ref(), pod) {
+    finish(gathered, status, pod, plan);
+}
+
+/// The same for the Pod of the attempt before.
+pub(super) fn finish_earlier(gathered: &Gathered<'_>, plan: &mut Plan) {
+    if let Some((pod, status)) = earlier(gathered) {
+        finish(gathered, status, pod, plan);
+    }
+}
+
+fn earlier<'a>(gathered: &Gathered<'a>) -> Option<(&'a PodView, &'a TaskRunStatus)> {
+    let pod = gathered
+        .earlier
+        .filter(|pod| pod.is_controlled_by(gathered.run.uid()))?;
+    let status = gathered.run.status.as_ref()?.retries_status.last()?;
+    (status.pod_name == pod.name()).then_some((pod, status))
+}
+
+/// Why the next attempt cannot begin yet: the steps of the one before still run, and may work on the same
+/// workspaces.
+pub(super) fn earlier_stops(gathered: &Gathered<'_>, plan: &mut Plan) -> Option<String> {
+    let (pod, status) = earlier(gathered)?;
+    let since = gathered.now.duration_since(status.completion_time.as_ref()?.0);
+    let left = (ending::STEPS_STOP * 2).saturating_sub(Duration::try_from(since).unwrap_or_default());
+    if pod.is_over() || left.is_zero() {
+        return None;
+    }
+    plan.look_in(left);
+    let name = pod.name();
+    Some(format!(
+        "waiting until the steps of Pod \"{name}\", of the attempt before, have ended"
+    ))
+}
+
+/// Ends what goes on in the Pod of an attempt that is over, `status` of which is how it ended.
+fn finish(gathered: &Gathered<'_>, status: &TaskRunStatus, pod: &PodView, plan: &mut Plan) {
+    if let Some(end) = Forced::of(status) {
+        end.stop(gathered, pod, plan);
+    }
+    let left = match observe::left_running(status.task_spec.as_ref(), pod) {
         Left::Nothing => return,
         Left::Untold => Duration::ZERO,
         Left::Stopping => {
-            let ended = plan.status.completion_time.as_ref();
+            let ended = status.completion_time.as_ref();
             let since = ended.map_or(OWN_STOP, |ended| {
                 Duration::try_from(gathered.now.duration_since(ended.0)).unwrap_or_default()
             });
@@ -56,32 +103,28 @@ pub(super) fn after_the_end(gathered: &Gathered<'_>, plan: &mut Plan) {
         }
     };
     if left.is_zero() {
-        plan.effects.push(end(pod));
+        plan.afterwards.push(end(pod));
     } else {
-        plan.requeue = Some(left);
+        plan.look_in(left);
     }
 }
 
-/// An attempt that failed is looked at no more: what its steps leave behind goes now.
-pub(super) fn end_attempt(gathered: &Gathered<'_>, plan: &mut Plan) {
-    let spec = plan.status.task_spec.as_ref();
-    let left = |pod: &&PodView| observe::left_running(spec, pod) != Left::Nothing;
-    if let Some(pod) = own_pod(gathered).filter(left) {
-        plan.effects.push(end(pod));
-    }
-}
-
-/// Somebody should know that containers still run; the run has nothing to do with it.
-pub(super) fn not_stopped(run: &TaskRun, refusal: &Refusal) -> Plan {
-    Plan {
-        status: run.status.clone().unwrap_or_default(),
-        events: vec![Event {
-            severity: Severity::Warning,
-            reason: "TaskRunStopSidecarFailed",
-            message: format!("containers beside the steps still run: {}", refusal.text()),
-        }],
-        ..Plan::default()
-    }
+/// What people are told where `effect`, which ends what is needed no more, is refused: the run has
+/// nothing to do with it. Nothing where another try can help.
+pub fn not_ended(effect: &Effect, refusal: &Refusal) -> Option<Event> {
+    let (reason, what) = match (effect, refusal) {
+        (_, Refusal::Transient(_)) => return None,
+        (Effect::EndPod { .. }, _) => (
+            "TaskRunStopSidecarFailed",
+            "containers beside the steps still run",
+        ),
+        _ => ("TaskRunStopFailed", "the Pod of this run still runs"),
+    };
+    Some(Event {
+        severity: Severity::Warning,
+        reason,
+        message: format!("{what}: {}", refusal.text()),
+    })
 }
 
 fn end(pod: &PodView) -> Effect {
@@ -99,7 +142,7 @@ mod tests {
     use crate::{
         config::Config,
         lifecycle::{
-            after_failure, plan,
+            plan,
             testing::{self, gathered},
         },
     };
@@ -142,13 +185,8 @@ mod tests {
         pod
     }
 
-    fn decided(run: &TaskRun, pod: &PodView, refusal: Option<&Refusal>) -> Plan {
-        let config = Config::default();
-        let gathered = gathered(run, Some(pod), &config);
-        match refusal {
-            None => plan(&gathered),
-            Some(refusal) => after_failure(&gathered, &end(pod), refusal),
-        }
+    fn decided(run: &TaskRun, pod: &PodView) -> Plan {
+        plan(&gathered(run, Some(pod), &Config::default()))
     }
 
     #[test]
@@ -156,8 +194,10 @@ mod tests {
         let running = || json!({"running": {}});
         let ready = Effect::AnnotatePod {
             name: "tr-pod".to_owned(),
-            key: labels::READY,
-            value: labels::READY_VALUE,
+            entries: vec![
+                (labels::READY, labels::READY_VALUE.to_owned()),
+                (labels::READY_AT, at(0)),
+            ],
         };
         for (told, beside, effects) in [
             (None, running(), vec![ready]),
@@ -165,7 +205,7 @@ mod tests {
             (Some("READY"), running(), vec![]),
         ] {
             let pod = pod(told, &[("step-a", running()), ("proxy", beside)]);
-            assert_eq!(decided(&run("Unknown"), &pod, None).effects, effects);
+            assert_eq!(decided(&run("Unknown"), &pod).effects, effects);
         }
     }
 
@@ -180,9 +220,9 @@ mod tests {
             let mut run = run("Unknown");
             let status = run.status.as_mut().unwrap();
             status.task_spec = run.spec.task_spec.clone();
-            let plan = decided(&run, &pod, None);
+            let plan = decided(&run, &pod);
             assert!(plan.status.is_done());
-            assert_eq!((plan.requeue, plan.effects), (requeue, vec![]));
+            assert_eq!((plan.requeue, plan.afterwards), (requeue, vec![]));
         }
     }
 
@@ -199,28 +239,22 @@ mod tests {
                 Some("READY"),
                 &[("step-a", json!({"terminated": {"exitCode": 0}})), beside],
             );
-            let plan = decided(&run("True"), &pod, None);
-            assert_eq!(plan.effects.len(), effects);
+            let plan = decided(&run("True"), &pod);
+            assert_eq!(plan.afterwards.len(), effects);
             assert_eq!(plan.requeue, requeue.map(Duration::from_secs));
             assert_eq!(plan.status.sidecars[0].terminated.is_some(), is_terminated);
         }
     }
 
     #[test]
-    fn what_cannot_be_stopped_changes_nothing_about_the_run() {
+    fn w49_what_cannot_be_stopped_changes_nothing_about_the_run() {
         let pod = pod(None, &[("proxy", json!({"running": {}}))]);
+        let told = |refusal: Refusal| not_ended(&end(&pod), &refusal);
+        let event = told(Refusal::Forbidden("no".to_owned())).unwrap();
+        assert_eq!(event.reason, "TaskRunStopSidecarFailed");
+        assert_eq!(event.message, "containers beside the steps still run: no");
+        assert_eq!(told(Refusal::Transient("wait".to_owned())), None);
         let run = run("True");
-        for (refusal, again, events) in [
-            (Refusal::Forbidden("no".to_owned()), None, 1),
-            (
-                Refusal::Transient("wait".to_owned()),
-                Some(Duration::from_secs(1)),
-                0,
-            ),
-        ] {
-            let plan = decided(&run, &pod, Some(&refusal));
-            assert_eq!(Some(plan.status), run.status);
-            assert_eq!((plan.requeue, plan.events.len()), (again, events));
-        }
+        assert_eq!(Some(decided(&run, &pod).status), run.status);
     }
 }

@@ -22,18 +22,25 @@ use crate::{
 };
 
 mod accounts;
+mod attempts;
 mod beside;
+mod clock;
 mod decide;
+mod ending;
 mod images;
 mod prepare;
+mod quota;
+mod refused;
 mod room;
 #[cfg(test)]
 mod testing;
 mod wanted;
 
 pub use accounts::wanted_account;
-pub use decide::{after_failure, plan, pod_name};
-pub use wanted::{wanted, wanted_actions, wanted_log};
+pub use beside::not_ended;
+pub use decide::{plan, pod_name};
+pub use refused::after_failure;
+pub use wanted::{earlier_pod, wanted, wanted_actions, wanted_log};
 
 /// What the controller has to fetch before [`plan`] can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +70,8 @@ pub struct Gathered<'a> {
     pub run: &'a TaskRun,
     /// Its Pod of the present attempt, where the API server has one.
     pub pod: Option<&'a PodView>,
+    /// The Pod of the attempt before, where it is still there.
+    pub earlier: Option<&'a PodView>,
     /// What [`wanted`] asked for.
     pub fetched: Fetched,
     /// The StepActions of its steps that exist, by name.
@@ -120,6 +129,9 @@ pub struct Plan {
     pub annotations: BTreeMap<String, String>,
     /// The status that the run shall have; equal to the stored one where nothing changed.
     pub status: TaskRunStatus,
+    /// Writes that end what is needed no more, once the status is written. A refusal changes nothing about
+    /// the run: each look asks for them again as long as they are needed.
+    pub afterwards: Vec<Effect>,
     /// When to look again without being asked.
     pub requeue: Option<Duration>,
     /// What to tell people who describe the run.
@@ -130,6 +142,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Has the run looked at again after `wait`, if not before.
+    fn look_in(&mut self, wait: Duration) {
+        self.requeue = Some(self.requeue.map_or(wait, |known| known.min(wait)));
+    }
+
     /// The Pod that it makes, if it makes one.
     pub fn new_pod(&self) -> Option<&Pod> {
         self.effects.iter().find_map(|effect| match effect {
@@ -153,14 +170,12 @@ pub enum Effect {
         /// Its UID, so that a later Pod of the same name is left alone.
         uid: String,
     },
-    /// Adds an annotation to a Pod; that it is gone is no error.
+    /// Adds annotations to a Pod; that it is gone is no error.
     AnnotatePod {
         /// Its name.
         name: String,
-        /// The annotation's key.
-        key: &'static str,
-        /// Its value.
-        value: &'static str,
+        /// The annotations, by key.
+        entries: Vec<(&'static str, String)>,
     },
     /// Has the kubelet stop what still runs in a Pod, which stays with its logs; that it is gone is no
     /// error.

@@ -26,6 +26,7 @@ pub(super) fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &
     Gathered {
         run,
         pod,
+        earlier: None,
         fetched: Fetched::Nothing,
         actions: &NO_ACTIONS,
         log: &ResultsLog::NotRead,

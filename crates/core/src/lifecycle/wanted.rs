@@ -50,6 +50,12 @@ pub fn wanted_log(run: &TaskRun, pod: Option<&PodView>) -> Option<&'static str> 
         .and_then(|pod| observe::log_wanted(spec, pod))
 }
 
+/// The name of the Pod of the attempt before the present one.
+pub fn earlier_pod(run: &TaskRun) -> Option<&str> {
+    let last = run.status.as_ref()?.retries_status.last()?;
+    Some(last.pod_name.as_str()).filter(|name| !name.is_empty())
+}
+
 /// Whether the user holds a run that has not begun.
 pub(super) fn is_held(run: &TaskRun, status: Option<&TaskRunStatus>) -> bool {
     let begun = status.is_some_and(|status| status.start_time.is_some());

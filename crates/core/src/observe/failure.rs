@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
 use tektite_protocol::termination::{key, reason};
 
-use super::{sidecars::is_beside, steps::StepView};
+use super::{loss, sidecars::is_beside, steps::StepView};
 use crate::{pod_view::PodView, reason::Reason};
 
 fn ended(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
@@ -30,10 +30,16 @@ fn exit_sentence(container: &ContainerStatus) -> Option<String> {
 }
 
 /// The reason and the message of a Pod that has failed.
-pub(super) fn explain(pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String) {
+pub(super) fn explain(run: &str, pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String) {
     let pod_message = pod.status.message.clone().unwrap_or_default();
-    if pod.status.reason.as_deref() == Some("Evicted") {
-        return (Reason::PodEvicted, pod_message);
+    if let Some(loss) = loss::of(pod).filter(|loss| !loss.came_after(steps)) {
+        return (loss.reason, loss.message);
+    }
+    // The kubelet has kept the time, since nobody else did.
+    if pod.status.reason.as_deref() == Some("DeadlineExceeded") {
+        let message =
+            format!("TaskRun \"{run}\" failed to finish within the deadline of its Pod: {pod_message}");
+        return (Reason::TaskRunTimeout, message);
     }
     // Where a step has run, the init containers have done what they should; a native sidecar's end
     // comes after the steps and says nothing about them.
@@ -67,11 +73,10 @@ pub(super) fn explain(pod: &PodView, steps: &[StepView<'_>]) -> (Reason, String)
     if let Some(step) = steps.iter().find(|step| step.failed()) {
         return (Reason::StepFailed, or_else(step_sentence(step), pod_message));
     }
-    // No step says why: a sidecar may, unless it was stopped with the Pod.
-    let with_the_pod = pod.status.reason.as_deref() == Some("DeadlineExceeded");
+    // No step says why: a sidecar may.
     let beside = || {
         let all = pod.containers().iter().chain(pod.init_containers());
-        all.filter(|container| is_beside(container) && !with_the_pod)
+        all.filter(|container| is_beside(container))
     };
     for (hit, reason) in [
         (

@@ -3,6 +3,7 @@
 mod artifacts;
 mod delivery;
 mod failure;
+mod loss;
 mod pending;
 mod results;
 mod results_log;
@@ -17,11 +18,12 @@ pub use delivery::cannot_run_entrypoint;
 pub use pending::GRACE;
 pub use results_log::{ResultsLog, log_wanted};
 pub use sidecars::{Left, awaits_readiness, is_ready, left_running, states as sidecar_states};
-pub use steps::{StepView, first_step_started};
+pub use steps::StepView;
 
 use self::results_log::Found;
 use crate::{
     condition,
+    config::LifecycleSettings,
     pod_view::{Phase, PodView},
     reason::Reason,
 };
@@ -35,6 +37,8 @@ pub struct Subject<'a> {
     pub spec: &'a TaskSpec,
     /// The log with results, where there is one.
     pub log: &'a ResultsLog,
+    /// How long what may heal by itself is waited for.
+    pub settings: LifecycleSettings,
     /// Now.
     pub now: Timestamp,
 }
@@ -49,7 +53,26 @@ pub enum Outcome {
     /// It is over, the Pod may stay.
     Over,
     /// It is over, and the Pod would wait for ever.
-    OverAndStuck,
+    Stuck,
+}
+
+/// How far an attempt with a Pod has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its first step has not begun.
+    Waiting,
+    /// Its steps run, since then.
+    Running(Timestamp),
+    /// Its steps are over.
+    Over,
+}
+
+/// How far the Pod has got.
+pub fn stage(spec: &TaskSpec, pod: &PodView) -> Stage {
+    if is_complete(spec, &steps::read(spec, pod), pod) {
+        return Stage::Over;
+    }
+    steps::first_step_began(spec, pod).map_or(Stage::Waiting, Stage::Running)
 }
 
 /// Reads the Pod into the status.
@@ -69,6 +92,11 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
         complete(subject, pod, steps, logged, status);
         return Outcome::Over;
     }
+    // Whoever takes the Pod away leaves it a grace, in which its steps may yet end well.
+    if let Some(loss) = loss::of(pod) {
+        condition::ongoing(status, loss.reason, loss.message, subject.now);
+        return Outcome::Ongoing(None);
+    }
     match pod.phase() {
         Phase::Pending => match pending::judge(subject, pod, status) {
             pending::Verdict::Wait {
@@ -81,14 +109,14 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
             }
             pending::Verdict::GiveUp { reason, message } => {
                 condition::failed(status, reason, message, subject.now);
-                Outcome::OverAndStuck
+                Outcome::Stuck
             }
         },
         // A container can fail to be made while others already run.
         Phase::Running => match pending::judge(subject, pod, status) {
             pending::Verdict::GiveUp { reason, message } => {
                 condition::failed(status, reason, message, subject.now);
-                Outcome::OverAndStuck
+                Outcome::Stuck
             }
             pending::Verdict::Wait { again_in, .. } => {
                 running(subject, status);
@@ -104,8 +132,30 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
     }
 }
 
+/// Reads what there is of a Pod whose run ends before it: how the steps go, and what those that have ended
+/// have left.
+pub fn keep_what_is_left(spec: &TaskSpec, pod: &PodView, status: &mut TaskRunStatus) {
+    let mut steps = steps_of(spec, pod, status);
+    steps.retain(|step| step.terminated().is_some());
+    status.results = results::task_results(spec, &[], &steps);
+    // The run has failed for another reason: what is of another type than declared is left out, as ever.
+    let _mismatch = results::check_types(spec, &mut status.results);
+    for step in &steps {
+        let state = status
+            .steps
+            .iter_mut()
+            .find(|state| state.container == step.container.name);
+        let Some(state) = state else { continue };
+        state.results = results::step_results(step);
+        if let Ok(artifacts) = artifacts::of_step(step) {
+            (state.inputs, state.outputs) = (artifacts.inputs, artifacts.outputs);
+        }
+    }
+    status.artifacts = Some(artifacts::of_run(&steps).unwrap_or_default());
+}
+
 /// Reads the steps and sidecars alone into the status.
-pub fn steps_of<'a>(spec: &'a TaskSpec, pod: &'a PodView, status: &mut TaskRunStatus) -> Vec<StepView<'a>> {
+fn steps_of<'a>(spec: &'a TaskSpec, pod: &'a PodView, status: &mut TaskRunStatus) -> Vec<StepView<'a>> {
     let steps = steps::read(spec, pod);
     if !steps.is_empty() {
         status.steps = steps::states(&steps, status);
@@ -160,7 +210,7 @@ fn complete(
     let told = all_ended(subject.spec, steps);
     let step_failed = steps.iter().any(StepView::failed);
     if step_failed || (pod.phase() == Phase::Failed && !told) {
-        let (reason, message) = failure::explain(pod, steps);
+        let (reason, message) = failure::explain(subject.run_name, pod, steps);
         condition::failed(status, reason, message, subject.now);
     } else if let Some(why) = lost {
         let message = format!("All Steps have ended well, but their results are lost: {why}");

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus};
-use tektite_api::TaskRunStatus;
+use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, PodCondition};
+use tektite_api::{GoDuration, TaskRunStatus};
 
 use super::{Subject, sidecars::steps_have_begun};
 use crate::{pod_view::PodView, reason::Reason};
 
-/// How long something that may heal by itself is waited for.
+/// How long results that do not come are waited for.
 pub const GRACE: Duration = Duration::from_mins(2);
 
 /// What to make of a Pod that is not complete.
@@ -50,9 +50,29 @@ enum Trouble {
     ImageNever,
 }
 
+/// Parts of what registries and runtimes say of an image that no time brings: it is not there, not for
+/// this kind of processor, or not for us.
+const NEVER: [&str; 12] = [
+    "code = NotFound",
+    ": not found",
+    "manifest unknown",
+    "name unknown",
+    "no match for platform",
+    "no matching manifest",
+    "pull access denied",
+    "insufficient_scope",
+    "401 Unauthorized",
+    "403 Forbidden",
+    "no basic auth credentials",
+    "unauthorized:",
+];
+
 fn trouble(waiting: &ContainerStateWaiting) -> Option<Trouble> {
     let message = waiting.message.as_deref().unwrap_or_default();
     match waiting.reason.as_deref()? {
+        "ErrImagePull" | "ImagePullBackOff" if NEVER.iter().any(|part| message.contains(part)) => {
+            Some(Trouble::ImageNever)
+        }
         "InvalidImageName" | "ErrImageNeverPull" => Some(Trouble::ImageNever),
         "ErrImagePull" => Some(Trouble::ImageRetried),
         "ImagePullBackOff" | "ImageInspectError" | "RegistryUnavailable" => Some(Trouble::ImageNow),
@@ -111,27 +131,29 @@ pub(super) fn judge(subject: Subject<'_>, pod: &PodView, status: &TaskRunStatus)
             "{what} in TaskRun \"{run}\" failed to start. The pod errored with the message: \"{message}.\""
         )
     };
-    let left = grace_left(pod, subject.now, status);
+    let left = |grace| grace_left(grace, pod, subject.now, status);
+    let image_left = left(subject.settings.image_grace);
+    let create_left = left(subject.settings.create_grace);
     match trouble {
         Trouble::ImageNever => gives_up(Reason::TaskRunImagePullFailed, pull_failed()),
         Trouble::Config => gives_up(Reason::CreateContainerConfigError, start_failed()),
         Trouble::Create => gives_up(Reason::PodCreationFailed, start_failed()),
-        Trouble::Slow if left == 0 => gives_up(Reason::PodCreationFailed, start_failed()),
+        Trouble::Slow if create_left == 0 => gives_up(Reason::PodCreationFailed, start_failed()),
         Trouble::Slow => Verdict::Wait {
             reason: Reason::Pending,
             message: waiting_message(pod),
-            again_in: Some(left),
+            again_in: Some(create_left),
         },
         Trouble::ImageRetried => Verdict::Wait {
             reason: Reason::PullImageFailed,
             message: waiting_message(pod),
             again_in: None,
         },
-        Trouble::ImageNow if left == 0 => gives_up(Reason::TaskRunImagePullFailed, pull_failed()),
+        Trouble::ImageNow if image_left == 0 => gives_up(Reason::TaskRunImagePullFailed, pull_failed()),
         Trouble::ImageNow => Verdict::Wait {
             reason: Reason::PullImageFailed,
             message: waiting_message(pod),
-            again_in: Some(left),
+            again_in: Some(image_left),
         },
     }
 }
@@ -148,8 +170,8 @@ fn described(container: &str) -> String {
     }
 }
 
-/// Seconds of [`GRACE`] that are left, counted from when the Pod could have started containers.
-fn grace_left(pod: &PodView, now: Timestamp, status: &TaskRunStatus) -> u64 {
+/// Seconds of `grace` that are left, counted from when the Pod could have started containers.
+fn grace_left(grace: GoDuration, pod: &PodView, now: Timestamp, status: &TaskRunStatus) -> u64 {
     let conditions = pod.status.conditions.as_deref().unwrap_or_default();
     let since = conditions
         .iter()
@@ -164,29 +186,36 @@ fn grace_left(pod: &PodView, now: Timestamp, status: &TaskRunStatus) -> u64 {
         .map(|time| time.0)
         .max();
     let waited = since.map_or(0, |since| now.as_second().saturating_sub(since.as_second()));
-    GRACE.as_secs().saturating_sub(u64::try_from(waited).unwrap_or(0))
+    let grace = grace.to_std().as_millis().div_ceil(1_000);
+    u64::try_from(grace)
+        .unwrap_or(u64::MAX)
+        .saturating_sub(u64::try_from(waited).unwrap_or(0))
 }
 
-fn node_reason(pod: &PodView) -> Reason {
+/// That no node has room, in the scheduler's words.
+fn no_room(pod: &PodView) -> Option<&PodCondition> {
     let conditions = pod.status.conditions.as_deref().unwrap_or_default();
-    let no_room = conditions.iter().any(|condition| {
+    conditions.iter().find(|condition| {
         condition.reason.as_deref() == Some("Unschedulable")
             && condition
                 .message
                 .as_deref()
                 .is_some_and(|message| message.contains("Insufficient"))
-    });
-    if no_room {
-        Reason::ExceededNodeResources
-    } else {
-        Reason::Pending
+    })
+}
+
+fn node_reason(pod: &PodView) -> Reason {
+    match no_room(pod) {
+        Some(_) => Reason::ExceededNodeResources,
+        None => Reason::Pending,
     }
 }
 
 /// What the Pod waits for, in upstream's words.
 fn waiting_message(pod: &PodView) -> String {
-    if node_reason(pod) == Reason::ExceededNodeResources {
-        return "TaskRun Pod exceeded available resources".to_owned();
+    if let Some(condition) = no_room(pod) {
+        let counted = condition.message.as_deref().unwrap_or_default();
+        return format!("TaskRun Pod exceeded available resources\n{counted}");
     }
     for container in pod.containers() {
         let waiting = waiting(container);
@@ -205,20 +234,26 @@ fn waiting_message(pod: &PodView) -> String {
             );
         }
     }
+    // Upstream never looks at init containers; native sidecars are among them.
+    let init = pod.init_containers().iter().find_map(|container| {
+        let message = waiting(container)?.message.as_deref()?;
+        (!message.is_empty()).then(|| format!("\n{} waits: {message}", described(&container.name)))
+    });
+    let init = init.unwrap_or_default();
     let conditions = pod.status.conditions.as_deref().unwrap_or_default();
     if let Some(condition) = conditions.iter().find(|condition| condition.status != "True") {
         return format!(
-            "pod status {}:{}; message: {}",
+            "pod status {}:{}; message: {}{init}",
             quoted(&condition.type_),
             quoted(&condition.status),
             quoted(condition.message.as_deref().unwrap_or_default())
         );
     }
-    let message = pod.status.message.clone().unwrap_or_default();
+    let message = pod.status.message.as_deref().unwrap_or_default();
     if message.is_empty() {
-        "Pending".to_owned()
+        format!("Pending{init}")
     } else {
-        message
+        format!("{message}{init}")
     }
 }
 

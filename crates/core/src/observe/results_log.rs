@@ -82,7 +82,10 @@ mod tests {
     use tektite_protocol::log_results::{Line, LineKind};
 
     use super::*;
-    use crate::observe::{Outcome, Subject, observe};
+    use crate::{
+        config::LifecycleSettings,
+        observe::{Outcome, Subject, observe},
+    };
 
     const OVER: i64 = 1_800_000_000;
 
@@ -130,6 +133,7 @@ mod tests {
             run_name: "tr",
             spec: &spec,
             log,
+            settings: LifecycleSettings::default(),
             now: Timestamp::from_second(OVER + after).unwrap(),
         };
         let mut status = TaskRunStatus::default();

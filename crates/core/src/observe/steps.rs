@@ -5,9 +5,10 @@ use k8s_openapi::{
     api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use tektite_api::{Step, TaskRunStatus, TaskSpec, status::StepState};
+use tektite_api::{Step, TaskRunStatus, TaskSpec, labels, status::StepState};
 use tektite_protocol::termination::{self, Entry, Kind, MessageError, key};
 
+use super::sidecars::awaits_readiness;
 use crate::{names, pod_view::PodView};
 
 /// A step with its container, and what it said when it ended.
@@ -82,8 +83,12 @@ pub(super) fn read<'a>(spec: &'a TaskSpec, pod: &'a PodView) -> Vec<StepView<'a>
     each.collect()
 }
 
-/// When the first step's container began, as far as the Pod tells: the timeout's clock starts here.
-pub fn first_step_started(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
+/// When the first step began, as far as the Pod tells: the timeout's clock starts here. A step that waits
+/// for the Pod's other containers has not begun.
+pub(super) fn first_step_began(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
+    if awaits_readiness(pod) {
+        return None;
+    }
     let state = container_of(spec.steps.first()?, 0, pod)?.state.as_ref()?;
     let running = state
         .running
@@ -95,7 +100,12 @@ pub fn first_step_started(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
         .and_then(|ended| ended.started_at.as_ref());
     // A container that could not be started ends with the beginning of time as its start.
     let began = running.or(ended).map(|time| time.0);
-    began.filter(|began| began.as_second() > 0)
+    let let_go = pod
+        .annotation(labels::READY_AT)
+        .and_then(|text| text.parse().ok());
+    began
+        .filter(|began| began.as_second() > 0)
+        .map(|began| let_go.map_or(began, |let_go| began.max(let_go)))
 }
 
 /// The states that the status shows.

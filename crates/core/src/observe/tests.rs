@@ -30,6 +30,7 @@ fn look(pod: Value) -> (Outcome, Value) {
         run_name: "tr",
         spec: &spec,
         log: &ResultsLog::NotRead,
+        settings: LifecycleSettings::default(),
         now: Timestamp::from_second(NOW).unwrap(),
     };
     let mut status = TaskRunStatus::default();
@@ -247,7 +248,7 @@ fn unfinished_pods() {
             (
                 "Unknown",
                 "ExceededNodeResources",
-                "TaskRun Pod exceeded available resources",
+                "TaskRun Pod exceeded available resources\n0/1 nodes are available: 1 Insufficient cpu.",
             ),
         ),
         (
@@ -263,13 +264,27 @@ fn unfinished_pods() {
         (
             "an image that did not come",
             pulled(-120),
-            Outcome::OverAndStuck,
+            Outcome::Stuck,
             ("False", "TaskRunImagePullFailed", pull_message),
+        ),
+        (
+            "an image that never comes",
+            pod(
+                "Pending",
+                waiting("ErrImagePull", "rpc error: code = NotFound desc = no"),
+                starting(),
+            ),
+            Outcome::Stuck,
+            (
+                "False",
+                "TaskRunImagePullFailed",
+                "the step \"build\" in TaskRun \"tr\" failed to pull the image \"\". The pod errored with the message: \"rpc error: code = NotFound desc = no.\"",
+            ),
         ),
         (
             "no image name",
             pod("Pending", waiting("InvalidImageName", "bad"), starting()),
-            Outcome::OverAndStuck,
+            Outcome::Stuck,
             (
                 "False",
                 "TaskRunImagePullFailed",
@@ -283,7 +298,7 @@ fn unfinished_pods() {
                 waiting("CreateContainerConfigError", "configmap \"c\" not found"),
                 starting(),
             ),
-            Outcome::OverAndStuck,
+            Outcome::Stuck,
             (
                 "False",
                 "CreateContainerConfigError",
@@ -554,7 +569,7 @@ fn a_sidecars_end_is_not_the_runs() {
 
 #[test]
 fn a_sidecar_that_cannot_be_made_ends_only_what_has_not_begun() {
-    for (ready, outcome) in [("READY", Outcome::Ongoing(None)), ("", Outcome::OverAndStuck)] {
+    for (ready, outcome) in [("READY", Outcome::Ongoing(None)), ("", Outcome::Stuck)] {
         let mut pod = pod(
             "Running",
             container("step-build", json!({"running": {}})),

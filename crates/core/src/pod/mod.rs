@@ -32,7 +32,7 @@ use credentials::Credentials;
 use self::{debug::Breakpoints, steps::First};
 use crate::{
     account::Account,
-    config::{ApiFields, Config, StepSecurity},
+    config::{ApiFields, Clock, Config, LifecycleSettings, StepSecurity},
     convert,
     delivery::Delivery,
     image::Answers,
@@ -257,7 +257,10 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         init_containers: Some(init_containers).filter(|containers| !containers.is_empty()),
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
-        active_deadline_seconds: Some(deadline(input.run.spec.timeout.unwrap_or_default())),
+        active_deadline_seconds: Some(deadline(
+            input.run.spec.timeout.unwrap_or_default(),
+            input.config.defaults.lifecycle,
+        )),
         service_account_name: Some(service_account).filter(|name| !name.is_empty()),
         // The old name of the same field; the API server copies it.
         service_account: None,
@@ -319,14 +322,22 @@ pub(crate) fn service_account(run: &TaskRun, template: &PodTemplate, config: &Co
     }
 }
 
-/// The kubelet's own limit, half as long again as ours, for when the controller is away.
-fn deadline(timeout: GoDuration) -> i64 {
+/// The kubelet's own limit, for when the controller is away: half as long again as ours. The kubelet counts
+/// from when it has heard of the Pod, so it has to wait for the first step as long as we do.
+fn deadline(timeout: GoDuration, settings: LifecycleSettings) -> i64 {
     const NO_LIMIT: i64 = 2_147_483_647;
+    let waits = match settings.clock {
+        Clock::FirstStep if settings.pending_timeout.is_zero() => return NO_LIMIT,
+        Clock::FirstStep => settings.pending_timeout,
+        Clock::Start => GoDuration::ZERO,
+    };
     if timeout.is_zero() {
         return NO_LIMIT;
     }
-    let seconds = i128::from(timeout.as_nanos()) * 3 / 2 / 1_000_000_000;
-    i64::try_from(seconds).unwrap_or(NO_LIMIT).clamp(1, NO_LIMIT)
+    let nanos = i128::from(timeout.as_nanos()) * 3 / 2 + i128::from(waits.as_nanos());
+    i64::try_from(nanos / 1_000_000_000)
+        .unwrap_or(NO_LIMIT)
+        .clamp(1, NO_LIMIT)
 }
 
 fn metadata(input: &Input<'_>, first: First) -> ObjectMeta {

@@ -198,14 +198,25 @@ fn working_directories_are_made_where_that_is_possible() {
 
 #[test]
 fn deadlines() {
-    for (timeout, seconds) in [
-        ("0", 2_147_483_647),
-        ("1h", 5400),
-        ("10s", 15),
-        ("1ms", 1),
-        ("1000000h", 2_147_483_647),
+    let minutes = |minutes: i64, clock: Clock| LifecycleSettings {
+        clock,
+        pending_timeout: GoDuration::from_secs(minutes * 60),
+        ..LifecycleSettings::default()
+    };
+    let (first, start) = (Clock::FirstStep, Clock::Start);
+    for (timeout, settings, seconds) in [
+        ("0", minutes(60, first), 2_147_483_647),
+        ("1h", minutes(60, first), 3_600 + 5_400),
+        ("10s", minutes(1, first), 60 + 15),
+        ("10s", minutes(0, first), 2_147_483_647),
+        ("0", minutes(60, start), 2_147_483_647),
+        ("1h", minutes(60, start), 5_400),
+        ("10s", minutes(0, start), 15),
+        ("1ms", minutes(60, start), 1),
+        ("1000000h", minutes(60, start), 2_147_483_647),
     ] {
-        assert_eq!(deadline(timeout.parse().unwrap()), seconds, "{timeout}");
+        let deadline = deadline(timeout.parse().unwrap(), settings);
+        assert_eq!(deadline, seconds, "{timeout} {settings:?}");
     }
 }
 

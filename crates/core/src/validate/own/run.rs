@@ -172,6 +172,10 @@ fn annotations(rules: &mut Rules<'_>, run: &TaskRun) {
                 let allowed = [Delivery::ImageVolume, Delivery::InitContainer].map(Delivery::as_str);
                 containers::one_of(rules, value, &allowed, &path);
             }
+            labels::INFRA_RETRIES if value.parse::<u32>().is_err() => rules.push(
+                FieldError::own(format!("invalid value: {value}"), &path)
+                    .with_note(format!("{path}: write a whole number, 0 or more")),
+            ),
             _ => {}
         }
     }

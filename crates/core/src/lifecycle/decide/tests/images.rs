@@ -63,7 +63,7 @@ fn registries_are_asked_before_the_pod_is_made() {
         (61, ConditionStatus::Unknown, Some(Duration::from_secs(9))),
         (0, ConditionStatus::Unknown, Some(Duration::from_secs(9))),
     ] {
-        minutes.defaults.pending_timeout = GoDuration::from_secs(limit * 60);
+        minutes.defaults.lifecycle.pending_timeout = GoDuration::from_secs(limit * 60);
         let images: Answers = [(reference("one"), late(9)), (reference("two"), late(9))].into();
         let plan = plan(&Gathered {
             images: &images,
@@ -71,7 +71,7 @@ fn registries_are_asked_before_the_pod_is_made() {
         });
         assert_eq!((said(&plan).0, plan.requeue), (status, requeue), "{limit}");
         if status == ConditionStatus::False {
-            let message = "TaskRun \"tr\" failed to get its Pod within \"1h0m0s\": what images run is not known: late 9; late 9";
+            let message = "TaskRun \"tr\" failed to begin its first step within \"1h0m0s\": what images run is not known yet: late 9; late 9";
             assert_eq!((said(&plan).1, said(&plan).2), ("TaskRunTimeout", message));
         }
     }
