@@ -35,6 +35,8 @@ pub const INFRA_RETRIES: &str = "tektite.dev/infra-retries";
 pub const ON_ERROR: &str = "pipeline.tekton.dev/pipeline-task-on-error";
 /// The value of [`ON_ERROR`] for failures that do not matter.
 pub const ON_ERROR_CONTINUE: &str = "continue";
+/// Annotation of a TaskRun: the trace that it belongs to, as a JSON object.
+pub const SPAN_CONTEXT: &str = "tekton.dev/taskrunSpanContext";
 /// Annotation of a TaskRun: how its steps' commands run.
 pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
 /// The value of [`EXECUTION_MODE`] for commands without a network.

@@ -231,6 +231,25 @@ impl Cluster {
         answer.map(|_pod| ())
     }
 
+    /// What the cluster's own programs warn of about the Pod with `uid`: the last of it.
+    ///
+    /// # Errors
+    /// Also that we may not read events.
+    pub async fn last_warning(&self, namespace: &str, uid: &str) -> Result<Option<String>, Error> {
+        let events: Api<Event> = Api::namespaced(self.client(), namespace);
+        let params = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning"));
+        let list = self.call("list", "Event", events.list(&params)).await?;
+        let when = |event: &Event| {
+            let seen = event.last_timestamp.as_ref().map(|time| time.0);
+            seen.or(event.event_time.as_ref().map(|time| time.0))
+        };
+        let newest = list.items.into_iter().max_by_key(when);
+        Ok(newest.map(|event| {
+            let reason = event.reason.unwrap_or_default();
+            format!("{reason}: {}", event.message.unwrap_or_default())
+        }))
+    }
+
     /// What the API server's version means for sidecars.
     ///
     /// # Errors

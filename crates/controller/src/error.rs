@@ -166,7 +166,7 @@ mod tests {
     use crate::testing::api_error;
 
     #[test]
-    fn what_helps() {
+    fn w48_what_helps() {
         for (code, reason, helps, category) in [
             (409, "Conflict", true, "conflict"),
             (409, "AlreadyExists", true, "refused"),

@@ -26,6 +26,7 @@ pub struct Found<'a> {
     /// Its Pod.
     pub pod: Option<Arc<PodView>>,
     earlier: Option<Arc<PodView>>,
+    news: Option<String>,
     fetched: Fetched,
     actions: BTreeMap<String, StepAction>,
     log: ResultsLog,
@@ -59,6 +60,7 @@ impl Found<'_> {
             run: &self.run,
             pod: self.pod.as_deref(),
             earlier: self.earlier.as_deref(),
+            news: self.news.as_deref(),
             fetched: self.fetched.clone(),
             actions: &self.actions,
             log: &self.log,
@@ -113,10 +115,13 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         let key = Key::new(run.namespace(), name);
         context.pods.get(&key)
     });
+    let now = Timestamp::now();
+    let news = news(context, &run, pod.as_deref(), now).await;
     Ok(Found {
         run,
         pod,
         earlier,
+        news,
         fetched,
         actions,
         log,
@@ -130,13 +135,25 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         },
         limits,
         revision: context.settings.revision,
-        now: Timestamp::now(),
+        now,
     })
 }
 
 fn limits(context: &Context, namespace: &str) -> Limits {
     let ranges = context.limit_ranges.in_namespace(namespace);
     Limits::of(ranges.iter().map(AsRef::as_ref))
+}
+
+/// What the cluster says of a Pod that waits in silence. It only explains: the decision does without.
+async fn news(context: &Context, run: &TaskRun, pod: Option<&PodView>, now: Timestamp) -> Option<String> {
+    let pod = pod.filter(|pod| lifecycle::wants_news(run, Some(pod), now))?;
+    match Box::pin(context.cluster.last_warning(run.namespace(), pod.uid())).await {
+        Ok(news) => news,
+        Err(error) => {
+            tracing::debug!(%error, "events not read");
+            None
+        }
+    }
 }
 
 /// The log with the results, once the steps are over.

@@ -13,7 +13,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use serde_json::json;
-use tektite_api::TaskRun;
+use tektite_api::{ConditionStatus, TaskRun};
 use tektite_core::lifecycle::{Effect, Event, Plan, Refusal, Severity};
 
 use crate::{
@@ -312,6 +312,51 @@ async fn a_run_that_went_away_is_no_error_and_a_refused_status_is() {
             Ok(outcome) => assert!(is_fine && outcome == Outcome::Ignored),
             Err(error) => assert!(!is_fine && error.event_reason() == "UpdateFailed", "{error}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn w51_a_run_that_is_over_costs_no_request() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let mut over = run("r");
+    let mut status = going_on();
+    status.conditions[0].status = ConditionStatus::True;
+    over.status = Some(status);
+    let key = Key::of(&over.metadata);
+    context.runs.apply(over);
+    assert_eq!(reconcile(&context, &key).await.unwrap(), Outcome::Settled(None));
+    server.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn what_ends_a_pod_comes_after_the_word_that_its_run_is_over() {
+    let TestContext {
+        context,
+        mut server,
+        mut notes,
+        ..
+    } = context();
+    let run = run("r");
+    context.runs.apply(run.clone());
+    let end = || Effect::EndPod {
+        name: "r-pod".to_owned(),
+    };
+    for (code, reason, tries_again) in [(403, "Forbidden", false), (503, "ServiceUnavailable", true)] {
+        let plan = Plan {
+            afterwards: vec![end()],
+            status: going_on(),
+            ..Plan::default()
+        };
+        let (outcome, ()) = tokio::join!(act(&context, &run, plan), async {
+            no_account(&mut server).await;
+            server.expect(Method::PUT, STATUS).await.with(&run);
+            server.expect(Method::PATCH, POD).await.refuse(code, reason);
+        });
+        assert_eq!(outcome.is_err(), tries_again, "{outcome:?}");
+        let told = notes.try_recv().map(|waiting| waiting.note.reason);
+        assert_eq!(told.is_err(), tries_again, "{told:?}");
     }
 }
 

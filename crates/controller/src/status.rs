@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs() {
+    fn w53_only_what_differs() {
         let have = entries(&[("same", "1"), ("other", "1"), ("mine", "1")]);
         let want = entries(&[("same", "1"), ("other", "2"), ("new", "3")]);
         let missing = missing_entries(Some(&have), &want);

@@ -5,6 +5,7 @@
 
 mod lifecycle;
 mod log;
+mod recorded;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use tektite_protocol::{
 };
 
 pub use lifecycle::{Clock, LifecycleSettings};
+pub use recorded::{KEEP_POD, Recorded};
 
 use crate::{
     container_defaults::ContainerResources,
@@ -163,6 +165,8 @@ pub struct FeatureFlags {
     pub sidecars: sidecars::Settings,
     /// `keep-pod-on-cancel`.
     pub pod_after_stop: PodAfterStop,
+    /// All of them, as the status of a run keeps them.
+    pub recorded: Recorded,
 }
 
 /// A setting that cannot be read.
@@ -347,7 +351,10 @@ impl FeatureFlags {
     /// # Errors
     /// The first key whose value cannot be read.
     pub fn parse(data: &Data) -> Result<Self, ConfigError> {
-        let mut flags = Self::default();
+        let mut flags = Self {
+            recorded: Recorded::of(data),
+            ..Self::default()
+        };
         let get = |key: &str| data.get(key).map(String::as_str);
         let bad = |key: &'static str, value: &str, allowed: &'static str| ConfigError::Flag {
             key,

@@ -119,13 +119,25 @@ pub fn resolve(run: &TaskRun, fetched: &Fetched) -> Result<Resolved, ResolveErro
             }
         }
         (_, Some(spec)) => Resolved {
-            spec: spec.clone(),
+            spec: kept_inline(run).unwrap_or(spec).clone(),
             task_name: run.name().to_owned(),
             ..Resolved::default()
         },
         _ => return Err(ResolveError::NeitherRefNorSpec(run.name().to_owned())),
     };
     Ok(resolved)
+}
+
+/// The spec that the run's status has kept of an inline one whose steps refer to StepActions: they may have
+/// changed since, or be gone.
+pub(crate) fn kept_inline(run: &TaskRun) -> Option<&TaskSpec> {
+    let own = run
+        .spec
+        .task_spec
+        .as_ref()
+        .filter(|_| run.spec.task_ref.is_none())?;
+    let refers = own.steps.iter().any(|step| step.step_ref.is_some());
+    run.status.as_ref()?.task_spec.as_ref().filter(|_| refers)
 }
 
 /// Merges the StepActions into the steps that refer to them. `table` holds the Task's params.

@@ -128,6 +128,7 @@ fn writes(input: Input) -> Value {
         run: &run,
         pod: None,
         earlier: None,
+        news: None,
         fetched: input
             .task
             .map_or(Fetched::Nothing, |task| Fetched::Task(Box::new(task))),

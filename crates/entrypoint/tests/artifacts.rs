@@ -60,7 +60,7 @@ fn scripted(pod: &Pod, text: &str, args: &[&str], placed: Placed) -> StepFlags {
 }
 
 #[test]
-fn values_reach_arguments_environment_and_scripts() {
+fn w35_values_reach_arguments_environment_and_scripts() {
     let pod = pod();
     let flags = pod.after(
         1,

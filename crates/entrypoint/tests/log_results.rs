@@ -87,7 +87,7 @@ fn values_are_exact_and_come_after_the_last_step() {
 }
 
 #[test]
-fn what_is_too_large_is_named_with_size_and_limit() {
+fn w33_what_is_too_large_is_named_with_size_and_limit() {
     let half = MAX_TOTAL_BYTES / 2;
     for (sizes, most, kept, sentence) in [
         ([half, half], MAX_TOTAL_BYTES, 2, None),

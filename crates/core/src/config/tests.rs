@@ -68,6 +68,7 @@ fn flags_are_read() {
             coschedule: Coschedule::Other,
             inline_spec_disabled: true,
             results_from: ResultsFrom::Log { most: 4096 },
+            recorded: flags.recorded.clone(),
             ..FeatureFlags::default()
         }
     );

@@ -89,7 +89,7 @@ pub(super) fn earlier_stops(gathered: &Gathered<'_>, plan: &mut Plan) -> Option<
 /// Ends what goes on in the Pod of an attempt that is over, `status` of which is how it ended.
 fn finish(gathered: &Gathered<'_>, status: &TaskRunStatus, pod: &PodView, plan: &mut Plan) {
     if let Some(end) = Forced::of(status) {
-        end.stop(gathered, pod, plan);
+        end.stop(gathered, status, pod, plan);
     }
     let left = match observe::left_running(status.task_spec.as_ref(), pod) {
         Left::Nothing => return,
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_end_the_rest_is_stopped_and_the_status_follows() {
+    fn w38_after_the_end_the_rest_is_stopped_and_the_status_follows() {
         let ended = || json!({"terminated": {"exitCode": 143}});
         let running = || json!({"running": {}});
         for (beside, effects, requeue, is_terminated) in [

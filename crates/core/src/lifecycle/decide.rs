@@ -108,6 +108,12 @@ pub(super) fn own_pod<'a>(gathered: &Gathered<'a>) -> Option<&'a PodView> {
 /// The run keeps what it runs, and takes over its Task's labels and annotations.
 pub(super) fn adopt(gathered: &Gathered<'_>, prepared: &prepare::Prepared, plan: &mut Plan) {
     plan.status.task_spec = Some(prepared.spec.clone());
+    if let Some(flags) = gathered.config.flags.recorded.shown() {
+        plan.status.provenance.get_or_insert_default().feature_flags = Some(flags.clone());
+    }
+    if plan.status.steps.is_empty() {
+        plan.status.steps = observe::announced(&prepared.spec);
+    }
     plan.labels.extend(prepared.labels.clone());
     plan.annotations.extend(prepared.annotations.clone());
     plan.annotations
@@ -145,6 +151,12 @@ pub(super) fn name_taken(status: &mut TaskRunStatus, now: Timestamp) {
 pub(super) fn start(run: &TaskRun, plan: &mut Plan, now: Timestamp) {
     let created = run.created().map_or(now, |created| created.0);
     plan.status.start_time = Some(condition::time(now.max(created)));
+    if plan.status.span_context.is_empty()
+        && let Some(text) = run.annotation(labels::SPAN_CONTEXT)
+    {
+        // What is no trace context is somebody else's concern, and no reason to fail.
+        plan.status.span_context = serde_json::from_str(text).unwrap_or_default();
+    }
     condition::ongoing(&mut plan.status, Reason::Started, "", now);
     plan.events.push(Event {
         severity: Severity::Normal,
@@ -265,6 +277,7 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
         run_name: run.name(),
         spec,
         log: gathered.log,
+        news: gathered.news,
         settings: gathered.config.defaults.lifecycle,
         now,
     };

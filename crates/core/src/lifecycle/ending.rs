@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
+use serde_json::Value;
 use tektite_api::{TaskRun, TaskRunStatus, labels};
 
 use super::{
@@ -12,7 +13,13 @@ use super::{
     decide::{own_pod, start},
     room,
 };
-use crate::{condition, config::PodAfterStop, observe, pod_view::PodView, reason::Reason};
+use crate::{
+    condition,
+    config::{KEEP_POD, PodAfterStop},
+    observe,
+    pod_view::PodView,
+    reason::Reason,
+};
 
 /// How long steps have to end once they are told: the entrypoint gives a command ten seconds, and has
 /// to hear of it before that.
@@ -60,7 +67,8 @@ pub(super) fn close(gathered: &Gathered<'_>, plan: &mut Plan) {
         room::for_results(gathered.run, &mut plan.status, gathered.now);
     }
     steps_ended_with_the_run(gathered.run, &mut plan.status, gathered.now);
-    end.stop(gathered, pod, plan);
+    let status = plan.status.clone();
+    end.stop(gathered, &status, pod, plan);
 }
 
 /// Why a run can end while its steps go on.
@@ -90,7 +98,13 @@ impl Forced {
     /// Ends what still goes on in the attempt's Pod: through its entrypoint where a step has run, so that
     /// the logs stay; a Pod in which nothing has run has no logs, and goes. To be called at every look,
     /// since a look can be the last one of a controller.
-    pub(super) fn stop(self, gathered: &Gathered<'_>, pod: &PodView, plan: &mut Plan) {
+    pub(super) fn stop(
+        self,
+        gathered: &Gathered<'_>,
+        status: &TaskRunStatus,
+        pod: &PodView,
+        plan: &mut Plan,
+    ) {
         if pod.is_over() || pod.is_deleting() {
             return;
         }
@@ -98,7 +112,7 @@ impl Forced {
         let effect = match self {
             _ if !pod.has_run() => delete(pod),
             Self::Stuck => Effect::EndPod { name },
-            Self::Stopped(_) if gathered.config.flags.pod_after_stop == PodAfterStop::Deleted => delete(pod),
+            Self::Stopped(_) if pod_after_stop(gathered, status) == PodAfterStop::Deleted => delete(pod),
             Self::Stopped(at) => {
                 let since = Duration::try_from(gathered.now.duration_since(at)).unwrap_or_default();
                 let left = STEPS_STOP.saturating_sub(since);
@@ -115,6 +129,19 @@ impl Forced {
             }
         };
         plan.afterwards.push(effect);
+    }
+}
+
+/// What holds for the attempt: the flag as it was when the attempt began, where its status has kept that.
+fn pod_after_stop(gathered: &Gathered<'_>, status: &TaskRunStatus) -> PodAfterStop {
+    let kept = status
+        .provenance
+        .as_ref()
+        .and_then(|provenance| provenance.feature_flags.as_ref());
+    match kept {
+        Some(flags) if flags.get(KEEP_POD).and_then(Value::as_bool) == Some(true) => PodAfterStop::Kept,
+        Some(_) => PodAfterStop::Deleted,
+        None => gathered.config.flags.pod_after_stop,
     }
 }
 

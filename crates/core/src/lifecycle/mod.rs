@@ -40,7 +40,7 @@ pub use accounts::wanted_account;
 pub use beside::not_ended;
 pub use decide::{plan, pod_name};
 pub use refused::after_failure;
-pub use wanted::{earlier_pod, wanted, wanted_actions, wanted_log};
+pub use wanted::{earlier_pod, wanted, wanted_actions, wanted_log, wants_news};
 
 /// What the controller has to fetch before [`plan`] can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct Gathered<'a> {
     pub fetched: Fetched,
     /// The StepActions of its steps that exist, by name.
     pub actions: &'a BTreeMap<String, StepAction>,
+    /// What the cluster says of a Pod that waits in silence, if [`wants_news`] asked for that.
+    pub news: Option<&'a str>,
     /// What [`wanted_log`] asked for.
     pub log: &'a ResultsLog,
     /// What is known of the images that [`Plan::look_up`] asked about.

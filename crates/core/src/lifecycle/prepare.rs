@@ -113,13 +113,10 @@ pub(super) fn prepare(gathered: &Gathered<'_>) -> Result<Prepared, PrepareError>
     }
     let mut run = gathered.run.clone();
     defaults::task_run(&mut run, config);
-    // The copy that the status holds of a named Task has been checked, and its variables replaced: once
+    // The copy that the status holds of a named Task, or of StepActions, has been checked, and its variables replaced: once
     // more, and a value that looks like a variable would become one.
-    let is_copy = run.spec.task_ref.is_some()
-        && run
-            .status
-            .as_ref()
-            .is_some_and(|status| status.task_spec.is_some());
+    let stored = run.status.as_ref().and_then(|status| status.task_spec.as_ref());
+    let is_copy = (run.spec.task_ref.is_some() && stored.is_some()) || resolve::kept_inline(&run).is_some();
     let resolved = resolve::resolve(&run, &gathered.fetched)?;
     let mut spec = resolved.spec;
     defaults::task_spec(&mut spec, config);

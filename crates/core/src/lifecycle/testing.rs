@@ -27,6 +27,7 @@ pub(super) fn gathered<'a>(run: &'a TaskRun, pod: Option<&'a PodView>, config: &
         run,
         pod,
         earlier: None,
+        news: None,
         fetched: Fetched::Nothing,
         actions: &NO_ACTIONS,
         log: &ResultsLog::NotRead,

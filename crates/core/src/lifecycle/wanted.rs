@@ -1,9 +1,12 @@
 //! What the controller has to fetch before a run can be decided. No I/O.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use tektite_api::{TaskRun, TaskRunStatus, task_run::RequestedStatus};
 
 use super::{Fetched, Wanted};
-use crate::{observe, pod_view::PodView};
+use crate::{observe, pod_view::PodView, resolve};
 
 /// What the controller has to fetch.
 pub fn wanted(run: &TaskRun) -> Wanted {
@@ -22,14 +25,14 @@ pub fn wanted(run: &TaskRun) -> Wanted {
     }
 }
 
-/// The StepActions that the controller has to fetch, once it has the Task. A named Task's are in the copy
-/// that the status holds from then on.
+/// The StepActions that the controller has to fetch, once it has the Task. From then on they are in the copy
+/// that the status holds.
 pub fn wanted_actions(run: &TaskRun, fetched: &Fetched) -> Vec<String> {
     let status = run.status.as_ref();
     let needs_no_spec =
         run.is_done() || run.spec.status == RequestedStatus::Cancelled || is_held(run, status);
     let spec = match (&run.spec.task_spec, fetched) {
-        _ if needs_no_spec => return Vec::new(),
+        _ if needs_no_spec || resolve::kept_inline(run).is_some() => return Vec::new(),
         (Some(spec), _) => spec,
         (None, Fetched::Task(task)) => &task.spec,
         (None, _) => return Vec::new(),
@@ -48,6 +51,13 @@ pub fn wanted_log(run: &TaskRun, pod: Option<&PodView>) -> Option<&'static str> 
     let needed = !run.is_done() && run.spec.status != RequestedStatus::Cancelled;
     pod.filter(|_| needed)
         .and_then(|pod| observe::log_wanted(spec, pod))
+}
+
+/// Whether the controller has to ask what the cluster says of the run's Pod: it waits, and does not say for
+/// what. A volume that cannot be mounted is told in events alone.
+pub fn wants_news(run: &TaskRun, pod: Option<&PodView>, now: Timestamp) -> bool {
+    let live = !run.is_done() && run.spec.status != RequestedStatus::Cancelled;
+    live && pod.is_some_and(|pod| observe::silence(pod, now) == Some(Duration::ZERO))
 }
 
 /// The name of the Pod of the attempt before the present one.

@@ -15,10 +15,10 @@ use tektite_api::{ConditionStatus, TaskRunStatus, TaskSpec};
 use tektite_protocol::{artifact::ArtifactError, log_results::Logged};
 
 pub use delivery::cannot_run_entrypoint;
-pub use pending::GRACE;
+pub use pending::{GRACE, silence};
 pub use results_log::{ResultsLog, log_wanted};
 pub use sidecars::{Left, awaits_readiness, is_ready, left_running, states as sidecar_states};
-pub use steps::StepView;
+pub use steps::{StepView, announced};
 
 use self::results_log::Found;
 use crate::{
@@ -37,6 +37,8 @@ pub struct Subject<'a> {
     pub spec: &'a TaskSpec,
     /// The log with results, where there is one.
     pub log: &'a ResultsLog,
+    /// What the cluster says of a Pod that waits in silence.
+    pub news: Option<&'a str>,
     /// How long what may heal by itself is waited for.
     pub settings: LifecycleSettings,
     /// Now.

@@ -8,10 +8,36 @@ use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, PodCond
 use tektite_api::{GoDuration, TaskRunStatus};
 
 use super::{Subject, sidecars::steps_have_begun};
-use crate::{pod_view::PodView, reason::Reason};
+use crate::{
+    pod_view::{Phase, PodView},
+    reason::Reason,
+};
 
 /// How long results that do not come are waited for.
 pub const GRACE: Duration = Duration::from_mins(2);
+
+/// How long a Pod may wait without a word before others are asked.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How often they are asked again.
+const NEWS_EVERY: Duration = Duration::from_mins(1);
+
+/// How long a Pod that waits without a word may still do so; nothing of a Pod that says something.
+pub fn silence(pod: &PodView, now: Timestamp) -> Option<Duration> {
+    let conditions = pod.status.conditions.as_deref().unwrap_or_default();
+    let is_scheduled =
+        |condition: &PodCondition| condition.type_ == "PodScheduled" && condition.status == "True";
+    let scheduled = conditions.iter().find(|condition| is_scheduled(condition))?;
+    let mut all = pod.init_containers().iter().chain(pod.containers());
+    let quiet = |container: &ContainerStatus| {
+        waiting(container).is_some_and(|waiting| waiting.message.as_deref().unwrap_or_default().is_empty())
+    };
+    if pod.phase() != Phase::Pending || !all.all(quiet) {
+        return None;
+    }
+    let since = scheduled.last_transition_time.as_ref()?.0;
+    let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    Some(SILENCE.saturating_sub(waited))
+}
 
 /// What to make of a Pod that is not complete.
 pub(super) enum Verdict {
@@ -107,10 +133,17 @@ pub(super) fn judge(subject: Subject<'_>, pod: &PodView, status: &TaskRunStatus)
     // The worst counts: what never comes makes all waiting vain.
     let worst = troubled.reduce(|worst, other| if other.2 > worst.2 { other } else { worst });
     let Some((container, waiting, trouble)) = worst else {
+        let mut message = waiting_message(pod);
+        if let Some(news) = subject.news {
+            message = format!("{message}\n{news}");
+        }
         return Verdict::Wait {
             reason: node_reason(pod),
-            message: waiting_message(pod),
-            again_in: None,
+            message,
+            again_in: silence(pod, subject.now).map(|left| match left {
+                Duration::ZERO => NEWS_EVERY.as_secs(),
+                left => left.as_secs() + 1,
+            }),
         };
     };
     let message = waiting.message.clone().unwrap_or_default();

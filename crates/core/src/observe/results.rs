@@ -59,18 +59,40 @@ pub(super) fn task_results(spec: &TaskSpec, logged: &[Entry], steps: &[StepView<
             let Some(ParamValue::String(reference)) = &result.value else {
                 continue;
             };
-            let wanted = own
-                .iter()
-                .find(|value| *reference == format!("$(steps.{}.results.{})", view.step.name, value.name));
-            if let Some(value) = wanted {
+            if let Some(value) = lifted(reference, view, &own) {
                 put(ResultValue {
                     name: result.name.clone(),
-                    ..value.clone()
+                    result_type: value.param_type(),
+                    value,
                 });
             }
         }
     }
     results
+}
+
+/// What `reference` means among the results of a step: one of them, or a part of one.
+fn lifted(reference: &str, view: &StepView<'_>, own: &[ResultValue]) -> Option<ParamValue> {
+    let inner = reference.strip_prefix("$(steps.")?.strip_suffix(')')?;
+    let rest = inner.strip_prefix(view.name())?.strip_prefix(".results.")?;
+    // A name may have dots, so a longer one comes first.
+    if let Some(whole) = own.iter().find(|result| result.name == rest) {
+        return Some(whole.value.clone());
+    }
+    own.iter().find_map(|result| {
+        let part = rest.strip_prefix(result.name.as_str())?;
+        match &result.value {
+            ParamValue::Array(_) | ParamValue::Object(_) if part == "[*]" => Some(result.value.clone()),
+            ParamValue::Array(items) => {
+                let index: usize = part.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+                items.get(index).map(|item| item.as_str().into())
+            }
+            ParamValue::Object(map) => map
+                .get(part.strip_prefix('.')?)
+                .map(|value| value.as_str().into()),
+            ParamValue::String(_) => None,
+        }
+    })
 }
 
 /// A step's own results.

@@ -133,6 +133,7 @@ mod tests {
             run_name: "tr",
             spec: &spec,
             log,
+            news: None,
             settings: LifecycleSettings::default(),
             now: Timestamp::from_second(OVER + after).unwrap(),
         };
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_asked_for_once_the_steps_are_over() {
+    fn w34_it_is_asked_for_once_the_steps_are_over() {
         let spec = spec();
         let mut going_on = pod(0, reader());
         going_on.status.container_statuses = None;
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_log_that_is_no_use() {
+    fn w36_what_becomes_of_a_log_that_is_no_use() {
         let text = |text: &str| ResultsLog::Text(text.to_owned());
         let left_out = log(&[
             (

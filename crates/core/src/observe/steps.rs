@@ -5,11 +5,16 @@ use k8s_openapi::{
     api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use tektite_api::{Step, TaskRunStatus, TaskSpec, labels, status::StepState};
+use tektite_api::{
+    Step, TaskRunStatus, TaskSpec, labels,
+    status::{Provenance, StepState},
+};
 use tektite_protocol::termination::{self, Entry, Kind, MessageError, key};
 
 use super::sidecars::awaits_readiness;
 use crate::{names, pod_view::PodView};
+
+const PREFIX: &str = "step-";
 
 /// A step with its container, and what it said when it ended.
 pub struct StepView<'a> {
@@ -24,6 +29,16 @@ pub struct StepView<'a> {
 }
 
 impl StepView<'_> {
+    /// Its name, `unnamed-<i>` where its author gave none.
+    pub(super) fn name(&self) -> &str {
+        let container = &self.container.name;
+        if self.step.name.is_empty() {
+            container.strip_prefix(PREFIX).unwrap_or(container)
+        } else {
+            &self.step.name
+        }
+    }
+
     fn state(&self) -> Option<&ContainerState> {
         self.container.state.as_ref()
     }
@@ -108,6 +123,19 @@ pub(super) fn first_step_began(spec: &TaskSpec, pod: &PodView) -> Option<Timesta
         .map(|began| let_go.map_or(began, |let_go| began.max(let_go)))
 }
 
+/// What the status shows of steps that have no container yet.
+pub fn announced(spec: &TaskSpec) -> Vec<StepState> {
+    let each = spec.steps.iter().enumerate().map(|(index, step)| {
+        let base = names::step_base(step, index);
+        StepState {
+            name: base.strip_prefix(PREFIX).unwrap_or(&base).to_owned(),
+            provenance: Some(Provenance::default()),
+            ..StepState::default()
+        }
+    });
+    each.collect()
+}
+
 /// The states that the status shows.
 pub(super) fn states(steps: &[StepView<'_>], before: &TaskRunStatus) -> Vec<StepState> {
     let each = steps.iter().map(|view| {
@@ -115,7 +143,7 @@ pub(super) fn states(steps: &[StepView<'_>], before: &TaskRunStatus) -> Vec<Step
         let state = container.state.clone().unwrap_or_default();
         let name = container
             .name
-            .strip_prefix("step-")
+            .strip_prefix(PREFIX)
             .unwrap_or(&container.name)
             .to_owned();
         let known = before.steps.iter().find(|known| known.name == name);
@@ -124,7 +152,11 @@ pub(super) fn states(steps: &[StepView<'_>], before: &TaskRunStatus) -> Vec<Step
             running: state.running,
             termination_reason: termination_reason(view),
             terminated: state.terminated.map(|end| told(view, end)),
-            provenance: known.and_then(|known| known.provenance.clone()),
+            provenance: Some(
+                known
+                    .and_then(|known| known.provenance.clone())
+                    .unwrap_or_default(),
+            ),
             name,
             container: container.name.clone(),
             image_id: container.image_id.clone(),

@@ -1,5 +1,7 @@
 //! Pods in every condition, and what their runs say (api.md E.6, runtime.md 5.10 to 5.12).
 
+mod weaknesses;
+
 use serde_json::{Value, json};
 use tektite_protocol::termination::{self, Entry, Kind};
 
@@ -30,6 +32,7 @@ fn look(pod: Value) -> (Outcome, Value) {
         run_name: "tr",
         spec: &spec,
         log: &ResultsLog::NotRead,
+        news: None,
         settings: LifecycleSettings::default(),
         now: Timestamp::from_second(NOW).unwrap(),
     };
@@ -425,7 +428,7 @@ fn compressed_messages() {
 }
 
 #[test]
-fn artifacts_by_step_and_of_the_run() {
+fn w61_artifacts_by_step_and_of_the_run() {
     let file = |kind: Kind, text: &str| Entry::new(kind, format!("{kind:?}"), text);
     let message = |entries: &[Entry]| termination::encode(entries, termination::MAX_BYTES).unwrap();
     let build = message(&[
@@ -534,7 +537,7 @@ fn an_entrypoint_that_cannot_run() {
 }
 
 #[test]
-fn a_sidecars_end_is_not_the_runs() {
+fn w52_w62_a_sidecars_end_is_not_the_runs() {
     let killed = |reason: &str| ended("sidecar-s", 143, reason, "");
     let with = |phase: &str, build: Value, init: Value| {
         let mut pod = pod(phase, build, ended("step-unnamed-1", 0, "Completed", STARTED));

@@ -3,6 +3,7 @@
 mod clocks;
 mod ends;
 mod images;
+mod weaknesses;
 
 use std::collections::BTreeMap;
 
@@ -403,7 +404,7 @@ fn refusals() {
 }
 
 #[test]
-fn done_runs_are_left_alone() {
+fn w50_done_runs_are_left_alone() {
     let status = json!({"conditions": [{"type": "Succeeded", "status": "True", "reason": "Succeeded"}]});
     let run = run(inline(), status);
     let plan = decided(&run, None);

@@ -111,7 +111,7 @@ rules! {
         => "debug requires \"enable-api-fields\" feature gate to be \"alpha\" but it is \"beta\": ";
     r17_empty_breakpoint: run_with(config()), of(json!({"debug": {"breakpoints": {}}}))
         => "invalid value: onFailure breakpoint is empty, it is only allowed to be set as enabled: spec.debug.breakpoints.onFailure";
-    r17_before_steps_alone_is_legal_here: run_with(config()), json!({"taskSpec": {"steps": [{"image": "i", "name": "a"}]},
+    w64_r17_before_steps_alone_is_legal_here: run_with(config()), json!({"taskSpec": {"steps": [{"image": "i", "name": "a"}]},
             "debug": {"breakpoints": {"beforeSteps": ["a"]}}}) => "";
     r18_unknown_breakpoint: run_with(config()), of(json!({"debug": {"breakpoints": {"onFailure": "on"}}}))
         => "invalid value: on is not a valid onFailure breakpoint value, onFailure breakpoint is only allowed to be set as enabled: spec.debug.breakpoints.onFailure";
