@@ -2,7 +2,10 @@
 //! watched, never kept. What does not exist is an answer.
 
 use futures::future::try_join_all;
-use tektite_core::account::{Account, Secret, Secrets, ServiceAccount, each_once};
+use tektite_core::{
+    account::{Account, Secret, Secrets, ServiceAccount, each_once},
+    image::Question,
+};
 
 use crate::{cluster::Cluster, error::Error};
 
@@ -54,21 +57,28 @@ pub async fn account(cluster: &Cluster, namespace: &str, name: &str) -> Result<A
     Ok(Account::Found { account, secrets })
 }
 
-/// The Secrets that images of a Pod are pulled with: those that it names, then those of its account. That
-/// one of them, or the account, does not exist is no error: the kubelet sees it the same way.
+/// The Secrets that images of a Pod are pulled with: those that it names, then those of its account, which
+/// is read if it is not the `known` one. That one of them, or the account, does not exist is no error: the
+/// kubelet sees it the same way.
 ///
 /// # Errors
 /// The API server would not say.
 pub async fn pull_secrets(
     cluster: &Cluster,
     namespace: &str,
-    named: &[String],
-    account: &str,
+    question: &Question,
+    known: &Account,
 ) -> Result<Secrets, Error> {
-    let of_account = service_account(cluster, namespace, account)
-        .await?
-        .unwrap_or_default();
-    let all = named.iter().cloned().chain(of_account.image_pull_secrets);
+    let name = &question.service_account;
+    let of_account = match known {
+        Account::Found { account, .. } if account.name == *name => account.image_pull_secrets.clone(),
+        Account::Missing(missing) if missing == name => Vec::new(),
+        _ => {
+            let account = service_account(cluster, namespace, name).await?;
+            account.unwrap_or_default().image_pull_secrets
+        }
+    };
+    let all = question.pull_secrets.iter().cloned().chain(of_account);
     secrets(cluster, namespace, &each_once(all)).await
 }
 
@@ -140,5 +150,46 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn the_account_is_read_for_pull_secrets_unless_it_is_known() {
+        let mut test = context();
+        let with = |name: &str, pull: &str| Account::Found {
+            account: ServiceAccount {
+                name: name.to_owned(),
+                image_pull_secrets: vec![pull.to_owned()],
+                ..ServiceAccount::default()
+            },
+            secrets: Secrets::default(),
+        };
+        for (known, reads, asked) in [
+            (with("builder", "known"), false, &["named", "known"][..]),
+            (Account::Missing("builder".to_owned()), false, &["named"]),
+            (with("other", "known"), true, &["named", "read"]),
+            (Account::NotRead, true, &["named", "read"]),
+        ] {
+            let cluster = test.context.cluster.clone();
+            let question = Question {
+                images: Vec::new(),
+                pull_secrets: vec!["named".to_owned()],
+                service_account: "builder".to_owned(),
+            };
+            let asking = tokio::spawn(async move { pull_secrets(&cluster, "n", &question, &known).await });
+            if reads {
+                let account =
+                    json!({"metadata": {"name": "builder"}, "imagePullSecrets": [{"name": "read"}]});
+                test.server.expect(Method::GET, ACCOUNT).await.with(&account);
+            }
+            for name in asked {
+                let path = format!("/api/v1/namespaces/n/secrets/{name}");
+                test.server
+                    .expect(Method::GET, &path)
+                    .await
+                    .refuse(404, "NotFound");
+            }
+            assert_eq!(asking.await.unwrap().unwrap().missing, asked);
+        }
+        test.server.expect_nothing().await;
     }
 }

@@ -32,7 +32,8 @@ pub struct Found<'a> {
     log: ResultsLog,
     /// What the registries said of images, if they were asked.
     pub images: Answers,
-    account: Account,
+    /// The run's account, where something needs it.
+    pub account: Account,
     config: Arc<Config>,
     delivery: DeliverySettings<'a>,
     around: Surroundings,
@@ -101,7 +102,7 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
         }
     }
     let config = context.config.load_full();
-    let wanted = lifecycle::wanted_account(&run, &config).filter(|_| pod.is_none());
+    let wanted = lifecycle::wanted_account(&run, &fetched, &config).filter(|_| pod.is_none());
     let account = match wanted {
         Some(name) => account::account(&context.cluster, run.namespace(), &name).await?,
         None => Account::NotRead,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tektite_api::TaskRun;
 use tektite_core::{
+    account::Account,
     image::{Question, keyring::Keyring},
     lifecycle::{self, Event, Plan, Refusal, Severity},
 };
@@ -75,7 +76,7 @@ async fn decide_anew(
     mut found: Found<'_>,
     question: Question,
 ) -> Result<Outcome, Error> {
-    let asked = look_up(context, key, &question).await?;
+    let asked = look_up(context, key, &question, &found.account).await?;
     if let Some(left) = asked.quiet {
         // Most registries answer before there is anything to tell.
         return Ok(Outcome::Settled(Some(left)));
@@ -97,14 +98,13 @@ async fn carry_on(context: &Context, mut found: Found<'_>, mut plan: Plan) -> Re
 
 /// What is known of the images that a decision about the run called `key` needs. Nothing here waits for a
 /// registry.
-async fn look_up(context: &Context, key: &Key, question: &Question) -> Result<Asked, Error> {
-    let secrets = account::pull_secrets(
-        &context.cluster,
-        &key.namespace,
-        &question.pull_secrets,
-        &question.service_account,
-    )
-    .await?;
+async fn look_up(
+    context: &Context,
+    key: &Key,
+    question: &Question,
+    account: &Account,
+) -> Result<Asked, Error> {
+    let secrets = account::pull_secrets(&context.cluster, &key.namespace, question, account).await?;
     let settings = &context.config.load().defaults.image_look_up;
     let keyring = Keyring::new(&secrets);
     Ok(context.registries.ask(key, &question.images, &keyring, settings))

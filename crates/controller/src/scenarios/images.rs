@@ -19,10 +19,8 @@ const ACCOUNT: &str = "/api/v1/namespaces/n/serviceaccounts/builder";
 async fn give_credentials(server: &mut Script) {
     let account =
         json!({"metadata": {"name": "builder"}, "imagePullSecrets": [{"name": "b"}, {"name": "a"}]});
-    // Once for what steps log in with, once for what images are looked up with.
-    for _ in 0..2 {
-        server.expect(Method::GET, ACCOUNT).await.with(&account);
-    }
+    // For what steps log in with and for what images are looked up with.
+    server.expect(Method::GET, ACCOUNT).await.with(&account);
     for name in ["a", "b"] {
         let secret = format!("/api/v1/namespaces/n/secrets/{name}");
         server.expect(Method::GET, &secret).await.refuse(404, "NotFound");

@@ -5,16 +5,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tektite_api::{TaskRun, task_run::RequestedStatus};
 
-use super::{Event, Severity, wanted::is_held};
-use crate::{account::Account, config::Config, defaults, pod};
+use super::{Event, Fetched, Severity, wanted::is_held};
+use crate::{account::Account, config::Config, defaults, params, pod, resolve, substitute};
 
 /// How long an account may be missing. A new namespace gets its own a moment later, and objects that
 /// are applied together come in any order.
 const GRACE_SECONDS: i64 = 10;
 
 /// The account that the controller has to fetch for a run without a Pod, with the defaults that the run
-/// will have.
-pub fn wanted_account(run: &TaskRun, config: &Config) -> Option<String> {
+/// will have. Its name may be a param's value, and so depend on the Task.
+pub fn wanted_account(run: &TaskRun, fetched: &Fetched, config: &Config) -> Option<String> {
     let status = run.status.as_ref();
     let has_pod = status.is_some_and(|status| !status.pod_name.is_empty());
     let needs_none = run.is_done() || run.spec.status == RequestedStatus::Cancelled || is_held(run, status);
@@ -23,7 +23,14 @@ pub fn wanted_account(run: &TaskRun, config: &Config) -> Option<String> {
     }
     let mut run = run.clone();
     defaults::task_run(&mut run, config);
-    let template = run.spec.pod_template.clone().unwrap_or_default();
+    let mut template = run.spec.pod_template.take().unwrap_or_default();
+    let names = [&template.pod.service_account_name, &template.pod.service_account];
+    if names.into_iter().flatten().any(|name| name.contains("$(")) {
+        // Without a spec there will be no Pod.
+        let resolved = resolve::resolve(&run, fetched).ok()?;
+        let table = params::table(&resolved.spec, &run);
+        substitute::pod_template(&mut template, &substitute::binding_variables(&table));
+    }
     Some(pod::service_account(&run, &template, config)).filter(|name| !name.is_empty())
 }
 
@@ -70,6 +77,16 @@ mod tests {
         let mut disabled = Config::default();
         disabled.flags.creds_init_disabled = true;
         let template = json!({"podTemplate": {"serviceAccountName": "t"}});
+        let by_param = |spec: Value| {
+            let mut run = json!({"podTemplate": {"serviceAccountName": "$(params.account)"}});
+            run.as_object_mut()
+                .unwrap()
+                .extend(spec.as_object().unwrap().clone());
+            run
+        };
+        let task = json!({"metadata": {"name": "t"},
+            "spec": {"params": [{"name": "account", "default": "of-task"}], "steps": [{"image": "i"}]}});
+        let fetched = Fetched::Task(Box::new(serde_json::from_value(task).unwrap()));
         for (spec, status, config, expected) in [
             (json!({}), json!({}), &config, Some("default")),
             (
@@ -79,6 +96,27 @@ mod tests {
                 Some("own"),
             ),
             (template, json!({}), &config, Some("t")),
+            (
+                by_param(json!({"taskRef": {"name": "t"}})),
+                json!({}),
+                &config,
+                Some("of-task"),
+            ),
+            (
+                by_param(
+                    json!({"taskRef": {"name": "t"}, "params": [{"name": "account", "value": "of-run"}]}),
+                ),
+                json!({}),
+                &config,
+                Some("of-run"),
+            ),
+            (
+                by_param(json!({"taskSpec": {"params": [{"name": "account", "default": "inline"}]}})),
+                json!({}),
+                &config,
+                Some("inline"),
+            ),
+            (by_param(json!({})), json!({}), &config, None),
             (json!({}), json!({"podName": "p"}), &config, None),
             (json!({"status": "TaskRunCancelled"}), json!({}), &config, None),
             (json!({"status": "TaskRunPending"}), json!({}), &config, None),
@@ -88,7 +126,11 @@ mod tests {
             let run: TaskRun = serde_json::from_value::<Value>(run)
                 .and_then(serde_json::from_value)
                 .unwrap();
-            assert_eq!(wanted_account(&run, config).as_deref(), expected, "{run:?}");
+            assert_eq!(
+                wanted_account(&run, &fetched, config).as_deref(),
+                expected,
+                "{run:?}"
+            );
         }
     }
 

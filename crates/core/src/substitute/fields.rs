@@ -254,6 +254,8 @@ pub fn pod_template(template: &mut PodTemplate, variables: &Variables) {
         tolerations,
         affinity: pod_affinity,
         security_context,
+        service_account_name,
+        service_account,
         runtime_class_name,
         scheduler_name,
         priority_class_name,
@@ -285,6 +287,8 @@ pub fn pod_template(template: &mut PodTemplate, variables: &Variables) {
         pod_security(context, variables);
     }
     for text in [
+        service_account_name,
+        service_account,
         runtime_class_name,
         scheduler_name,
         priority_class_name,

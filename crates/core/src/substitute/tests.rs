@@ -125,6 +125,7 @@ fn a_step_sees_its_own_workspace_path() {
 fn pod_templates_take_parameters() {
     let mut template = serde_json::from_value(json!({
         "nodeSelector": {"$(params.s)": "$(params.a[0])"},
+        "serviceAccountName": "$(params.s)",
         "env": [{"name": "A", "value": "$(params.o.k)"}],
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms":
             [{"matchExpressions": [{"key": "$(params.s)", "operator": "In", "values": ["$(params.s)"]}]}]}}},
@@ -133,6 +134,7 @@ fn pod_templates_take_parameters() {
     pod_template(&mut template, &binding_variables(&params()));
     let tree = serde_json::to_value(&template).unwrap();
     assert_eq!(tree["nodeSelector"], json!({"v": "x"}));
+    assert_eq!(tree["serviceAccountName"], "v");
     assert_eq!(tree["env"][0]["value"], "1");
     let terms = &tree["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     assert_eq!(terms["nodeSelectorTerms"][0]["matchExpressions"][0]["key"], "v");
