@@ -73,6 +73,13 @@ impl Log {
         if level > self.level {
             return;
         }
+        if let Some(warning) = self.secrets.warning() {
+            self.write(LogLevel::Error, format_args!("{warning}"), &[]);
+        }
+        self.write(level, text, fields);
+    }
+
+    fn write(self, level: LogLevel, text: fmt::Arguments<'_>, fields: Fields<'_>) {
         let line = self.render(&clock::rfc3339_now(), level, text, fields);
         // Nobody is left to tell when even this fails.
         let _ = std::io::stderr().write_all(line.as_bytes());

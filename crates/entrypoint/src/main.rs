@@ -11,6 +11,7 @@
 
 mod alive;
 mod artifacts;
+mod base64;
 mod breakpoint;
 mod child;
 mod cli;

@@ -1,8 +1,10 @@
 //! What must not be told: the values of the step's Secrets, found where the controller says that
 //! they are, and only once there is something to say. Does I/O.
 
+mod values;
+
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell},
     fs::{self, File},
     io::Read as _,
     path::Path,
@@ -10,19 +12,15 @@ use std::{
 
 use tektite_protocol::{log::SecretPlaces, paths};
 
-/// What stands in a secret's place.
-const HIDDEN: &str = "***";
-/// Shorter ones are common in our own sentences ("1", "on"), which would say nothing without them.
-const LONG: usize = 4;
+use self::values::{Full, MOST, MOST_BYTES, Values};
+
 /// A file longer than this is no Secret: those have 1 MiB in all.
 const FILE_BYTES: u64 = 1024 * 1024;
-/// The most files that are looked at, in directories no deeper than the kubelet's own links.
+/// The most files that are looked at, in directories no deeper than anybody mounts Secrets.
 const FILES: usize = 1000;
 const DEPTH: usize = 4;
-/// How many lines of a file are secrets of their own; a key has some dozens.
-const LINES: usize = 200;
-/// A line shorter than this says nothing about the file that it is part of (`{`, `-----`).
-const LINE: usize = 8;
+/// The token that Kubernetes mounts for the Pod's account; what lies beside it anybody may know.
+const ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Variables that Kubernetes, the runtime and shells set: no Secret's, whatever Secrets are there.
 const PUBLIC: [&str; 9] = [
@@ -33,51 +31,72 @@ const PUBLIC: [&str; 9] = [
 #[derive(Debug)]
 pub(crate) struct Secrets {
     places: SecretPlaces,
-    /// The longest first, so that one that contains another is hidden whole.
-    values: OnceCell<Vec<String>>,
+    found: OnceCell<Found>,
+    is_told: Cell<bool>,
+}
+
+/// What was found, and where more is than can be hidden.
+#[derive(Debug, Default)]
+struct Found {
+    values: Values,
+    files: usize,
+    /// The first of these places.
+    beyond: Option<String>,
+    more_beyond: usize,
 }
 
 impl Secrets {
     pub(crate) fn at(places: SecretPlaces) -> Self {
         Self {
             places,
-            values: OnceCell::new(),
+            found: OnceCell::new(),
+            is_told: Cell::new(false),
         }
     }
 
     /// `text`, which is the user's, with secrets hidden: short ones where they stand alone.
     pub(crate) fn hide(&self, text: String) -> String {
-        let mut text = self.hide_long(text);
-        for value in self.values().iter().filter(|value| value.len() < LONG) {
-            text = replace_words(&text, value);
-        }
-        text
+        self.found().values.hide(text)
     }
 
     /// `text` with secrets hidden, but for those that are too short to be told from other words.
-    pub(crate) fn hide_long(&self, mut text: String) -> String {
-        for value in self.values().iter().filter(|value| value.len() >= LONG) {
-            if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), HIDDEN);
-            }
-        }
-        text
+    pub(crate) fn hide_long(&self, text: String) -> String {
+        self.found().values.hide_long(text)
     }
 
-    fn values(&self) -> &[String] {
-        self.values.get_or_init(|| {
-            let mut values = Vec::new();
+    /// What is not hidden, for those who have not been told yet.
+    pub(crate) fn warning(&self) -> Option<String> {
+        if self.is_told.replace(true) {
+            return None;
+        }
+        let found = self.found();
+        let beyond = found.beyond.as_ref()?;
+        let more = match found.more_beyond {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "secrets of this step may be in its log: not everything in {beyond}{more} is hidden, since that takes at \
+             most {FILES} files of {FILE_BYTES} bytes, {MOST} values, and {MOST_BYTES} bytes in all"
+        ))
+    }
+
+    fn found(&self) -> &Found {
+        self.found.get_or_init(|| {
+            let mut found = Found::default();
             for (name, value) in std::env::vars_os() {
-                if self.is_secret(&name.to_string_lossy()) {
-                    add(&mut values, &value.to_string_lossy());
+                let name = name.to_string_lossy();
+                if self.is_secret(&name) {
+                    let added = found.values.add(&value.to_string_lossy());
+                    found.note(added, || format!("variable {name}"));
                 }
             }
-            let mut left = FILES;
             let own = self.places.paths.iter().map(Path::new);
-            for path in own.chain([Path::new(paths::CREDENTIAL_SECRETS_DIR)]) {
-                read(path, DEPTH, &mut left, &mut values);
+            let known = [paths::CREDENTIAL_SECRETS_DIR, ACCOUNT_TOKEN].map(Path::new);
+            for path in known.into_iter().chain(own) {
+                found.read(path, DEPTH);
             }
-            values
+            found
         })
     }
 
@@ -92,123 +111,70 @@ impl Secrets {
     }
 }
 
-/// The value as it is, without the line end that most files have, and what it is made of: lines, and
-/// in a registry's configuration the texts behind its keys.
-fn add(values: &mut Vec<String>, value: &str) {
-    let trimmed = value.trim_ascii();
-    insert(values, value);
-    insert(values, trimmed);
-    let lines = trimmed.split('\n').take(LINES).map(str::trim_ascii);
-    lines
-        .filter(|line| line.len() >= LINE)
-        .for_each(|line| insert(values, line));
-    if trimmed.starts_with('{') {
-        // Between quotation marks is every second piece; a name is followed by a colon.
-        let mut pieces = trimmed.split('"').skip(1).take(LINES);
-        let mut text = pieces.next();
-        while let (Some(found), Some(behind)) = (text, pieces.next()) {
-            if found.len() >= LONG && !behind.trim_ascii_start().starts_with(':') {
-                insert(values, found);
+impl Found {
+    fn note(&mut self, added: Result<(), Full>, place: impl Fn() -> String) {
+        match (added, &self.beyond) {
+            (Ok(()), _) => {}
+            (Err(Full), None) => self.beyond = Some(place()),
+            (Err(Full), Some(_)) => self.more_beyond += 1,
+        }
+    }
+
+    fn read(&mut self, path: &Path, depth: usize) {
+        let Ok(metadata) = fs::metadata(path) else { return };
+        if metadata.is_dir() {
+            self.read_all_in(path, depth);
+        } else if metadata.is_file() {
+            let added = self.read_file(path);
+            self.note(added, || path.display().to_string());
+        }
+    }
+
+    fn read_all_in(&mut self, directory: &Path, depth: usize) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            // Behind such names the kubelet keeps what the others are links to.
+            if entry.file_name().as_encoded_bytes().starts_with(b"..") {
+                continue;
             }
-            text = pieces.next();
+            if depth == 0 || self.files >= FILES {
+                return self.note(Err(Full), || directory.display().to_string());
+            }
+            self.read(&entry.path(), depth - 1);
         }
+        // A Secret with a user and a password.
+        let part = |name| contents(&directory.join(name)).unwrap_or_default();
+        let (user, password) = (part("username"), part("password"));
+        let added = self.values.add_login(user.trim_ascii(), password.trim_ascii());
+        self.note(added, || directory.display().to_string());
     }
-}
 
-/// Keeps the longest first; a sort for so few would be most of this program's part.
-fn insert(values: &mut Vec<String>, value: &str) {
-    if !value.is_empty() && values.iter().all(|known| known != value) {
-        let shorter = values.iter().position(|known| known.len() < value.len());
-        values.insert(shorter.unwrap_or(values.len()), value.to_owned());
-    }
-}
-
-/// What cannot be read can be in no line either: this program would have had to read it.
-fn read(path: &Path, depth: usize, left: &mut usize, values: &mut Vec<String>) {
-    let Ok(metadata) = fs::metadata(path) else { return };
-    if metadata.is_dir() {
-        let entries = fs::read_dir(path).into_iter().flatten().flatten();
-        for entry in entries.filter(|_| depth > 0) {
-            read(&entry.path(), depth - 1, left, values);
+    fn read_file(&mut self, path: &Path) -> Result<(), Full> {
+        if self.files >= FILES {
+            return Err(Full);
         }
-    } else if metadata.is_file() && metadata.len() <= FILE_BYTES && *left > 0 {
-        *left -= 1;
-        let mut bytes = Vec::new();
-        if File::open(path).is_ok_and(|mut file| file.read_to_end(&mut bytes).is_ok()) {
-            add(values, &String::from_utf8_lossy(&bytes));
-        }
+        self.files += 1;
+        self.values.add(&contents(path)?)
     }
 }
 
-/// Without the tables of all scripts: what is not ASCII is most often a letter.
-fn is_letter(character: char) -> bool {
-    character.is_ascii_alphanumeric() || !character.is_ascii()
-}
-
-/// `text` with `word` hidden where neither letter nor digit touches it.
-fn replace_words(text: &str, word: &str) -> String {
-    let (mut new, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find(word) {
-        let (before, behind) = (&rest[..at], &rest[at + word.len()..]);
-        let previous = before.chars().next_back().or_else(|| new.chars().next_back());
-        let touches = [previous, behind.chars().next()]
-            .into_iter()
-            .flatten()
-            .any(is_letter);
-        new.push_str(before);
-        new.push_str(if touches { word } else { HIDDEN });
-        rest = behind;
+/// Nothing of what cannot be read: it can be in no line either, this program would have had to read it.
+fn contents(path: &Path) -> Result<String, Full> {
+    let mut bytes = Vec::new();
+    // A pipe is no Secret, and opening it would wait.
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && let Ok(file) = File::open(path)
+        // One byte more tells that there is more.
+        && file.take(FILE_BYTES + 1).read_to_end(&mut bytes).is_ok()
+        && bytes.len() as u64 > FILE_BYTES
+    {
+        return Err(Full);
     }
-    new.push_str(rest);
-    new
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn secrets(values: &[&str]) -> Secrets {
-        let mut all = Vec::new();
-        for value in values {
-            add(&mut all, value);
-        }
-        let secrets = Secrets::at(SecretPlaces::default());
-        secrets.values.set(all).unwrap();
-        secrets
-    }
-
-    #[test]
-    fn secrets_are_hidden_wherever_they_stand() {
-        for (values, text, hidden) in [
-            (
-                &["hunter2"][..],
-                "--password=hunter2 hunter",
-                "--password=*** hunter",
-            ),
-            (&["pass\n"], "-ppass", "-p***"),
-            (&["abcd", "abcdefgh"], "abcdefgh abcd", "*** ***"),
-            (&["abc"], "abc --x=abc abcd xabc", "*** --x=*** abcd xabc"),
-            (&["1"], "1 of 11", "*** of 11"),
-            (&[""], "text", "text"),
-            (
-                &["first line\n}\nsecond line\n"],
-                "say second line }",
-                "say *** }",
-            ),
-            (&["ä€"], "ä€x", "***x"),
-            (
-                &["{\"auths\": {\"r.io\": {\"username\": \"u\", \"password\": \"hunter2\"}}}"],
-                "username u password hunter2 r.io",
-                "username u password *** r.io",
-            ),
-        ] {
-            assert_eq!(secrets(values).hide(text.to_owned()), hidden, "{values:?}");
-        }
-        assert_eq!(
-            secrets(&["1", "long"]).hide_long("code 1 long".to_owned()),
-            "code 1 ***"
-        );
-    }
 
     #[test]
     fn which_variables_are_secret() {
@@ -235,16 +201,67 @@ mod tests {
         }
     }
 
+    fn of(directory: &Path) -> Secrets {
+        Secrets::at(SecretPlaces {
+            paths: vec![directory.to_str().unwrap().to_owned()],
+            ..SecretPlaces::default()
+        })
+    }
+
     #[test]
     fn files_are_read_through_the_kubelets_links() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("..data")).unwrap();
-        fs::write(dir.path().join("..data/password"), "s3cret\n").unwrap();
-        std::os::unix::fs::symlink("..data/password", dir.path().join("password")).unwrap();
-        let secrets = Secrets::at(SecretPlaces {
-            paths: vec![dir.path().join("password").to_str().unwrap().to_owned()],
-            ..SecretPlaces::default()
-        });
-        assert_eq!(secrets.hide("xs3cretx".to_owned()), "x***x");
+        for (name, value) in [("password", "s3cret/\n"), ("username", "me\n")] {
+            fs::write(dir.path().join("..data").join(name), value).unwrap();
+            std::os::unix::fs::symlink(format!("..data/{name}"), dir.path().join(name)).unwrap();
+        }
+        for place in [dir.path().join("password"), dir.path().to_owned()] {
+            assert_eq!(of(&place).hide("xs3cret/x".to_owned()), "x***x");
+        }
+        let secrets = of(dir.path());
+        // The whole of user and password in base64.
+        assert_eq!(secrets.hide("bWU6czNjcmV0Lw== s3cret%2F".to_owned()), "*** ***");
+        assert_eq!(secrets.found().files, 2, "each once");
+        assert_eq!(secrets.warning(), None);
+    }
+
+    #[test]
+    fn what_is_too_much_is_told_once_and_hides_nothing_else() {
+        for (files, place) in [
+            (
+                vec![
+                    ("large", "x".repeat(1024 * 1024 + 1)),
+                    ("small", "hidden".to_owned()),
+                ],
+                "/large is hidden",
+            ),
+            (
+                vec![
+                    ("lines", "0123456789\n".repeat(1001)),
+                    ("small", "hidden".to_owned()),
+                ],
+                "/lines is hidden",
+            ),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            for (name, value) in files {
+                fs::write(dir.path().join(name), value).unwrap();
+            }
+            let secrets = of(dir.path());
+            assert_eq!(secrets.hide("hidden".to_owned()), "***");
+            let warning = secrets.warning().unwrap();
+            assert!(warning.contains(place), "{warning}");
+            assert_eq!(secrets.warning(), None);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..FILES + 1 {
+            fs::write(dir.path().join(number.to_string()), format!("value-{number}")).unwrap();
+        }
+        let secrets = of(dir.path());
+        let warning = secrets.warning().unwrap();
+        let expected = format!("not everything in {} is hidden", dir.path().display());
+        assert!(warning.contains(&expected), "{warning}");
+        assert_eq!(secrets.found().files, FILES);
     }
 }

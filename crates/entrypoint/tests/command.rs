@@ -304,6 +304,35 @@ fn secrets_stay_out_of_log_and_message() {
 }
 
 #[test]
+fn what_is_not_hidden_is_said_once_and_first() {
+    let pod = Pod::new();
+    fs::write(pod.path("huge"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
+    for (log_level, said) in [(LogLevel::Off, 0), (LogLevel::Error, 1), (LogLevel::Debug, 1)] {
+        let flags = StepFlags {
+            log: LogFlags {
+                secrets: SecretPlaces {
+                    paths: vec![pod.text("huge")],
+                    ..SecretPlaces::default()
+                },
+                ..level(log_level)
+            },
+            ..pod.sh("exit 3")
+        };
+        let done = pod.run(&flags);
+        let sentence = format!("not everything in {} is hidden", pod.text("huge"));
+        assert_eq!(done.log.matches(&sentence).count(), said, "{}", done.log);
+        if said > 0 {
+            assert!(
+                done.log.lines().next().unwrap().contains(&sentence),
+                "{}",
+                done.log
+            );
+        }
+        let _ = fs::remove_file(format!("{}.err", flags.post_file));
+    }
+}
+
+#[test]
 fn a_stderr_that_is_gone_changes_nothing() {
     let pod = Pod::new();
     let flags = pod.sh("exit 5");

@@ -2,6 +2,7 @@
 //! place the later one counts. No I/O.
 
 use super::{File, home::Merge, object::Object};
+use crate::base64;
 
 const PATH: &str = ".docker/config.json";
 const NO_JSON: &str = "it is not the JSON object that docker reads";
@@ -109,42 +110,12 @@ fn whole(entry: &str) -> Option<Object> {
 }
 
 fn auth(user: &str, password: &str) -> String {
-    base64([user, ":", password].concat().as_bytes())
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |index| usize::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            text.push(if place <= chunk.len() {
-                char::from(DIGITS[bits >> (18 - 6 * place) & 63])
-            } else {
-                '='
-            });
-        }
-    }
-    text
+    base64::encode([user, ":", password].concat().as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_padded() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("u:pass?", "dTpwYXNzPw=="),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 
     #[test]
     fn every_setting_is_kept_and_the_later_one_counts() {

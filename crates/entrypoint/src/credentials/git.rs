@@ -101,7 +101,7 @@ fn store(logins: &[&Login]) -> String {
 }
 
 /// What may not stand in front of a URL's host is escaped.
-fn escape(text: &mut String, part: &str) {
+pub(crate) fn escape(text: &mut String, part: &str) {
     for byte in part.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~$&+,;=".contains(&byte) {
             text.push(char::from(byte));

@@ -23,6 +23,7 @@ use nix::unistd::getuid;
 use tektite_protocol::credentials::{Credential, CredentialKind};
 
 use crate::{files, layout::Layout, log::Log, sys};
+pub(crate) use git::escape as escape_for_url;
 use home::Merge;
 
 /// A file below the step's directory and below its home.
