@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -17,7 +16,7 @@ use kube::{
 use serde_json::json;
 use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 use tektite_core::{account, pod_view::PodView, sidecars::Kubernetes};
-use tektite_protocol::log_results::{MAX_LOG_BYTES, is_end};
+use tektite_protocol::log_results::MAX_LOG_BYTES;
 
 use crate::{decode::prune, error::Error, injected::PodNames, metrics::Metrics, nodes::NodeView};
 
@@ -26,6 +25,8 @@ pub const MANAGER: &str = "tektite-controller";
 
 /// How long any request may take.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How long a log may take, which comes from a node, by way of the API server.
+const LOG_TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// The API server, for single requests.
 #[derive(Clone)]
@@ -113,7 +114,8 @@ impl Cluster {
         Ok(pod)
     }
 
-    /// Reads what a container of a Pod writes until it has written its results, or has ended.
+    /// Reads what a container of a Pod has written. Waits neither for more nor, for long, for a node that
+    /// does not answer: whoever waits takes a place from other runs.
     ///
     /// # Errors
     /// Also that there is no Pod, or that the container has not begun.
@@ -126,24 +128,12 @@ impl Cluster {
         let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
         let params = LogParams {
             container: Some(container.to_owned()),
-            follow: true,
             limit_bytes: i64::try_from(MAX_LOG_BYTES).ok(),
             ..LogParams::default()
         };
-        let read = async {
-            let mut lines = pods.log_stream(name, &params).await?.lines();
-            let mut text = String::new();
-            let broken = |error: std::io::Error| kube::Error::Service(error.into());
-            while let Some(line) = lines.try_next().await.map_err(broken)? {
-                text.push_str(&line);
-                text.push('\n');
-                if is_end(&line) {
-                    break;
-                }
-            }
-            Ok(text)
-        };
-        self.call("get", "Pod log", read).await
+        let limit = self.limit.min(LOG_TIME_LIMIT);
+        self.call_within(limit, "get", "Pod log", pods.logs(name, &params))
+            .await
     }
 
     /// Creates a Pod.
@@ -355,13 +345,19 @@ impl Cluster {
         kind: &'static str,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
-        let result = match tokio::time::timeout(self.limit, request).await {
+        self.call_within(self.limit, verb, kind, request).await
+    }
+
+    async fn call_within<T>(
+        &self,
+        limit: Duration,
+        verb: &'static str,
+        kind: &'static str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
+        let result = match tokio::time::timeout(limit, request).await {
             Ok(answer) => answer.map_err(|error| api_error(verb, kind, error)),
-            Err(_elapsed) => Err(Error::Timeout {
-                verb,
-                kind,
-                limit: self.limit,
-            }),
+            Err(_elapsed) => Err(Error::Timeout { verb, kind, limit }),
         };
         let outcome = result.as_ref().err().map_or("ok", Error::category);
         self.metrics.request(verb, kind, outcome);

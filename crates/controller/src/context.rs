@@ -21,6 +21,7 @@ use crate::{
     cluster::Cluster,
     events::{self, Emitter, Waiting},
     injected::Injected,
+    log_reads::LogReads,
     metrics::Metrics,
     pace::Pace,
     queue::Queue,
@@ -90,6 +91,8 @@ pub struct Context {
     pub registries: Registries,
     /// Status changes that wait a moment.
     pub pace: Pace,
+    /// Since when logs are being read.
+    pub log_reads: LogReads,
     /// Where events go.
     pub events: Emitter,
     /// What is counted.
@@ -126,6 +129,7 @@ impl Context {
             ),
             queue,
             pace: Pace::default(),
+            log_reads: LogReads::default(),
             events,
             metrics,
             readiness: Readiness::default(),

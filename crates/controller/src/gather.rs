@@ -159,17 +159,23 @@ async fn news(context: &Context, run: &TaskRun, pod: Option<&PodView>, now: Time
 
 /// The log with the results, once the steps are over.
 async fn log(context: &Context, run: &TaskRun, pod: Option<&PodView>) -> ResultsLog {
+    let key = Key::of(&run.metadata);
     let (Some(pod), Some(container)) = (pod, lifecycle::wanted_log(run, pod)) else {
+        context.log_reads.forget(&key);
         return ResultsLog::NotRead;
     };
+    let since = context.log_reads.since(&key, Timestamp::now());
     let read = context
         .cluster
         .read_results_log(run.namespace(), pod.name(), container);
     // Boxed, so that the many looks that read no log have no room for it.
     match Box::pin(read).await {
-        Ok(text) => ResultsLog::Text(text),
+        Ok(text) => ResultsLog::Text { text, since },
         Err(error) if error.is_not_found() || error.is_forbidden() => ResultsLog::Never(error.to_string()),
-        Err(error) => ResultsLog::NotYet(error.to_string()),
+        Err(error) => ResultsLog::NotYet {
+            why: error.to_string(),
+            since,
+        },
     }
 }
 

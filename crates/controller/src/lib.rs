@@ -24,6 +24,7 @@ pub mod events;
 pub mod gather;
 pub mod injected;
 pub mod lease;
+pub mod log_reads;
 pub mod logging;
 pub mod metrics;
 pub mod nodes;

@@ -55,6 +55,7 @@ impl Outcome {
 /// Something could not be done now.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
     let Some(run) = context.runs.get(key) else {
+        context.log_reads.forget(key);
         return Ok(Outcome::Ignored);
     };
     if !is_ours(run.spec.managed_by.as_deref()) || run.metadata.deletion_timestamp.is_some() {

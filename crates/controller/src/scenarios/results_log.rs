@@ -43,7 +43,7 @@ async fn reconciled(answer: impl FnOnce(crate::testing::Asked)) -> Value {
             "{}",
             asked.query
         );
-        assert!(asked.query.contains("follow=true"), "{}", asked.query);
+        assert!(!asked.query.contains("follow"), "{}", asked.query);
         answer(asked);
         server
             .expect(Method::PUT, STATUS)

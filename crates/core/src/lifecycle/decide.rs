@@ -289,7 +289,7 @@ fn follow(gathered: &Gathered<'_>, spec: &TaskSpec, pod: &PodView, plan: &mut Pl
             beside::look_again(pod, plan);
             room::for_results(run, &mut plan.status, now);
         }
-        Outcome::Reading(again_in) => plan.look_in(Duration::from_secs(again_in)),
+        Outcome::Reading(again_in) => plan.look_in(again_in),
         Outcome::Stuck => {}
         Outcome::Ongoing(again_in) => {
             if let Some(seconds) = again_in {

@@ -10,6 +10,8 @@ mod results_log;
 mod sidecars;
 mod steps;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tektite_api::{ConditionStatus, TaskRunStatus, TaskSpec};
 use tektite_protocol::{artifact::ArtifactError, log_results::Logged};
@@ -50,8 +52,8 @@ pub struct Subject<'a> {
 pub enum Outcome {
     /// It goes on; look again when the Pod changes, or after this many seconds.
     Ongoing(Option<u64>),
-    /// The steps are over, their results are still to come; look again after this many seconds.
-    Reading(u64),
+    /// The steps are over, their results are still to come; look again after this time.
+    Reading(Duration),
     /// It is over, the Pod may stay.
     Over,
     /// It is over, and the Pod would wait for ever.
@@ -85,10 +87,10 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
         let logged = match results_log::find(subject.log, pod, subject.now) {
             Found::All(logged) => Ok(logged),
             Found::Lost(why) => Err(why),
-            Found::Later(why) => {
+            Found::Later { why, again_in } => {
                 let message = format!("All Steps have ended, their results are still to come: {why}");
                 condition::ongoing(status, Reason::Running, message, subject.now);
-                return Outcome::Reading(1);
+                return Outcome::Reading(again_in);
             }
         };
         complete(subject, pod, steps, logged, status);

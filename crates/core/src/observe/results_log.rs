@@ -10,16 +10,29 @@ use tektite_protocol::log_results::{CONTAINER, Logged};
 use super::{GRACE, is_complete, steps};
 use crate::pod_view::PodView;
 
+/// Between two looks: at first it is the kubelet that writes the last lines, later something is wrong.
+const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
 /// The log that [`log_wanted`] asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ResultsLog {
     /// Nobody asked for it.
     #[default]
     NotRead,
-    /// Here it is.
-    Text(String),
+    /// Here it is, as far as it goes.
+    Text {
+        /// What is in it.
+        text: String,
+        /// When it was read for the first time.
+        since: Timestamp,
+    },
     /// It cannot be had now.
-    NotYet(String),
+    NotYet {
+        /// Why.
+        why: String,
+        /// When that was tried for the first time.
+        since: Timestamp,
+    },
     /// It cannot be had.
     Never(String),
 }
@@ -29,8 +42,13 @@ pub enum ResultsLog {
 pub(super) enum Found {
     /// All that there are; nothing where the Pod has no such log.
     All(Logged),
-    /// Look again; why.
-    Later(String),
+    /// Look again.
+    Later {
+        /// Why.
+        why: String,
+        /// When.
+        again_in: Duration,
+    },
     /// They are lost; why.
     Lost(String),
 }
@@ -52,24 +70,27 @@ pub(super) fn find(log: &ResultsLog, pod: &PodView, now: Timestamp) -> Found {
     if !has_log(pod) {
         return Found::All(Logged::default());
     }
-    let why = match log {
-        ResultsLog::NotRead => return Found::Later("nobody has read them yet".to_owned()),
+    let (why, since) = match log {
+        ResultsLog::NotRead => {
+            let why = "nobody has read them yet".to_owned();
+            return Found::Later {
+                why,
+                again_in: WAITS.1,
+            };
+        }
         ResultsLog::Never(why) => return Found::Lost(why.clone()),
-        ResultsLog::NotYet(why) => why.clone(),
-        ResultsLog::Text(text) => match Logged::read(text) {
+        ResultsLog::NotYet { why, since } => (why.clone(), *since),
+        ResultsLog::Text { text, since } => match Logged::read(text) {
             Ok(logged) => return Found::All(logged),
-            Err(error) => error.to_string(),
+            Err(error) => (error.to_string(), *since),
         },
     };
-    let over = pod.containers().iter().filter_map(|container| {
-        let ended = container.state.as_ref()?.terminated.as_ref()?;
-        Some(ended.finished_at.as_ref()?.0)
-    });
-    let waited = over
-        .max()
-        .and_then(|over| Duration::try_from(now.duration_since(over)).ok());
-    if waited.unwrap_or_default() < GRACE {
-        Found::Later(why)
+    // Not from the steps' end: nobody may have been there to read it since.
+    let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    if waited < GRACE {
+        // As long again as it has taken: twice the time is the most that is lost.
+        let again_in = waited.clamp(WAITS.0, WAITS.1);
+        Found::Later { why, again_in }
     } else {
         Found::Lost(why)
     }
@@ -124,9 +145,22 @@ mod tests {
         });
         let mut all: Vec<String> = written.map(|line| line.text()).collect();
         all.push(Line::end(lines.len()).text());
-        ResultsLog::Text(all.join("\n"))
+        text(&all.join("\n"))
     }
 
+    fn text(text: &str) -> ResultsLog {
+        ResultsLog::Text {
+            text: text.to_owned(),
+            since: since(),
+        }
+    }
+
+    /// Long after the steps' end: the controller was away.
+    fn since() -> Timestamp {
+        Timestamp::from_second(OVER + 1000).unwrap()
+    }
+
+    /// What a look says so many seconds after the first one.
     fn look(pod: &PodView, log: &ResultsLog, after: i64) -> (Outcome, TaskRunStatus) {
         let spec = spec();
         let subject = Subject {
@@ -135,7 +169,7 @@ mod tests {
             log,
             news: None,
             settings: LifecycleSettings::default(),
-            now: Timestamp::from_second(OVER + after).unwrap(),
+            now: Timestamp::from_second(OVER + 1000 + after).unwrap(),
         };
         let mut status = TaskRunStatus::default();
         let outcome = observe(subject, pod, &mut status);
@@ -178,7 +212,10 @@ mod tests {
 
     #[test]
     fn w36_what_becomes_of_a_log_that_is_no_use() {
-        let text = |text: &str| ResultsLog::Text(text.to_owned());
+        let slow = || ResultsLog::NotYet {
+            why: "slow".to_owned(),
+            since: since(),
+        };
         let left_out = log(&[
             (
                 "a",
@@ -190,20 +227,8 @@ mod tests {
         let (user, lost) = ("TaskRunResultLargerThanAllowedLimit", "TaskRunResultsNotRead");
         for (code, log, after, reason, part) in [
             (0, ResultsLog::NotRead, 0, "Running", "results are still to come"),
-            (
-                0,
-                ResultsLog::NotYet("slow".to_owned()),
-                119,
-                "Running",
-                "come: slow",
-            ),
-            (
-                0,
-                ResultsLog::NotYet("slow".to_owned()),
-                120,
-                lost,
-                "are lost: slow",
-            ),
+            (0, slow(), 119, "Running", "come: slow"),
+            (0, slow(), 120, lost, "are lost: slow"),
             (0, ResultsLog::Never("no".to_owned()), 0, lost, "are lost: no"),
             (0, text(""), 0, "Running", "it ends after 0 lines"),
             (
@@ -228,7 +253,17 @@ mod tests {
             let condition = status.succeeded().unwrap();
             assert_eq!(condition.reason, reason, "{log:?}");
             assert!(condition.message.contains(part), "{}", condition.message);
-            assert_eq!(outcome == Outcome::Reading(1), reason == "Running", "{log:?}");
+            let reads_on = matches!(outcome, Outcome::Reading(_));
+            assert_eq!(reads_on, reason == "Running", "{log:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_looked_for_often_at_first() {
+        for (after, millis) in [(0, 100), (1, 1000), (2, 2000), (100, 2000)] {
+            let (outcome, _) = look(&pod(0, reader()), &text(""), after);
+            let expected = Outcome::Reading(Duration::from_millis(millis));
+            assert_eq!(outcome, expected, "{after}");
         }
     }
 }
