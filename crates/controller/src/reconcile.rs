@@ -94,7 +94,8 @@ async fn carry_on(context: &Context, mut found: Found<'_>, mut plan: Plan) -> Re
     {
         plan = lifecycle::plan(&found.gathered());
     }
-    perform(context, &found, plan).await
+    // Boxed, so that there is no second room for the plan.
+    Box::pin(perform(context, &found, plan)).await
 }
 
 /// What is known of the images that a decision about the run called `key` needs. Nothing here waits for a

@@ -255,7 +255,7 @@ mod tests {
             assert_eq!(secrets.warning(), None);
         }
         let dir = tempfile::tempdir().unwrap();
-        for number in 0..FILES + 1 {
+        for number in 0..=FILES {
             fs::write(dir.path().join(number.to_string()), format!("value-{number}")).unwrap();
         }
         let secrets = of(dir.path());

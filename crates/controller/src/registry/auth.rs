@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tektite_core::image::keyring::Credential;
 
-use super::{failure::Failure, http_client::HttpClient};
+use super::{failure::Failure, http_client::HttpClient, reach::Named};
 
 /// The most that a token's answer may have.
 const MOST_BYTES: usize = 64 * 1024;
@@ -37,7 +37,7 @@ enum Wish {
 /// # Errors
 /// A token is not given.
 pub(super) async fn answer(
-    client: &HttpClient,
+    client: (&HttpClient, &Named),
     headers: &HeaderMap,
     repository: &str,
     credential: Option<&Credential>,
@@ -109,21 +109,21 @@ fn escaped(text: &str) -> String {
 /// Where the token is to be had.
 fn address(realm: &str, query: &str, transport: Transport) -> Result<Uri, Failure> {
     let joint = if realm.contains('?') { '&' } else { '?' };
+    // Of the address only the host is told: the rest may be what only we are told.
     let uri: Uri = format!("{realm}{joint}{query}").parse().map_err(|_| {
-        Failure::Lasting(format!(
-            "the registry names \"{realm}\" for tokens, which is no address"
-        ))
+        Failure::Lasting("the registry names something for tokens that is no address".to_owned())
     })?;
     if transport == Transport::Tls && uri.scheme_str() != Some("https") {
+        let host = uri.host().unwrap_or_default();
         return Err(Failure::Lasting(format!(
-            "the registry names \"{realm}\" for tokens; after TLS only an https address is asked"
+            "the registry names \"{host}\" for tokens without TLS; after TLS only an https address is asked"
         )));
     }
     Ok(uri)
 }
 
 async fn token(
-    client: &HttpClient,
+    (client, named): (&HttpClient, &Named),
     uri: Uri,
     credential: Option<&Credential>,
 ) -> Result<HeaderValue, Failure> {
@@ -138,7 +138,9 @@ async fn token(
     if let Some(value) = credential.and_then(basic) {
         headers.insert(AUTHORIZATION, value);
     }
-    let answer = client.request(Method::GET, uri, &headers, MOST_BYTES).await?;
+    let answer = client
+        .request(Method::GET, uri, &headers, MOST_BYTES, named)
+        .await?;
     if !answer.status.is_success() {
         return Err(Failure::of_status(
             &host,

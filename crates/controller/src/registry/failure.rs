@@ -28,7 +28,10 @@ pub(super) enum Failure {
     /// Not there.
     #[error("{0}")]
     Missing(String),
-    /// Nothing changes before somebody changes something.
+    /// It is there, and what it is now is no use.
+    #[error("{0}")]
+    Unusable(String),
+    /// Nobody can tell before somebody mends something.
     #[error("{0}")]
     Lasting(String),
 }
@@ -66,6 +69,7 @@ impl Failure {
             },
             Self::Denied(why) => Self::Denied(about(why)),
             Self::Missing(why) => Self::Missing(about(why)),
+            Self::Unusable(why) => Self::Unusable(about(why)),
             Self::Lasting(why) => Self::Lasting(about(why)),
         }
     }
@@ -73,7 +77,7 @@ impl Failure {
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
-        Self::Lasting(error.to_string())
+        Self::Unusable(error.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use tektite_core::image::{
     settings::{Endpoint, LookUpSettings},
 };
 
-use super::{failure::Failure, http_client::HttpClient, session::Session};
+use super::{failure::Failure, http_client::HttpClient, reach::Named, session::Session};
 
 /// How many requests one look-up may have under way.
 const AT_ONCE: usize = 4;
@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) reference: Reference,
     /// Where to ask, in order.
     pub(super) places: Vec<Place>,
+    /// Hosts that may be anywhere.
+    pub(super) named: Named,
     /// What is wrong with the pull secrets.
     pub(super) problems: Vec<String>,
     /// The image that was found last time.
@@ -59,6 +61,7 @@ impl Job {
         Self {
             reference,
             places,
+            named: Arc::new(settings.named()),
             problems: keyring.problems().to_vec(),
             before: None,
         }
@@ -122,7 +125,13 @@ async fn at(client: &HttpClient, place: &Place, job: &Job) -> Result<Arc<Image>,
     };
     let mut last = Failure::Denied(String::new());
     for user in users {
-        let session = Session::new(client, &place.endpoint, job.reference.repository(), user);
+        let session = Session::new(
+            client,
+            &job.named,
+            &place.endpoint,
+            job.reference.repository(),
+            user,
+        );
         match as_user(&session, job).await {
             // Another user may see more.
             Err(failure @ (Failure::Denied(_) | Failure::Missing(_))) => last = failure,
@@ -136,7 +145,7 @@ async fn as_user(session: &Session<'_>, job: &Job) -> Result<Arc<Image>, Failure
     let version = job.reference.version();
     if let Some(before) = &job.before
         && matches!(version, Version::Tag(_))
-        && session.digest(version).await? == Some(before.digest.clone())
+        && digest(session, version).await? == Some(before.digest.clone())
     {
         return Ok(Arc::clone(before));
     }
@@ -149,6 +158,14 @@ async fn as_user(session: &Session<'_>, job: &Job) -> Result<Arc<Image>, Failure
         digest: found.digest,
         commands,
     }))
+}
+
+/// The digest that the tag has now; nothing where the registry answers everything but this.
+async fn digest(session: &Session<'_>, version: &Version) -> Result<Option<Digest>, Failure> {
+    match session.digest(version).await {
+        Err(Failure::Lasting(_)) => Ok(None),
+        answer => answer,
+    }
 }
 
 async fn one(session: &Session<'_>, config: &Digest) -> Result<(Platform, Command), Failure> {
@@ -191,7 +208,7 @@ async fn listed_one(session: &Session<'_>, listed: &Listed) -> Result<(Platform,
     let found = session.manifest(&Version::Digest(listed.digest.clone())).await?;
     let Manifest::Image(config) = Manifest::read(&found.body, &found.media_type)? else {
         let why = format!("{} is an index in an index", listed.digest);
-        return Err(Failure::Lasting(why));
+        return Err(Failure::Unusable(why));
     };
     let (platform, command) = one(session, &config).await?;
     Ok((listed.platform.clone().unwrap_or(platform), command))

@@ -20,11 +20,14 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    CertificateError, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-use super::failure::Failure;
+use super::{
+    failure::Failure,
+    reach::{Named, OutOfReach, Reach, Resolver},
+};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,12 +36,30 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How often an answer may say that it is elsewhere.
 const REDIRECTS: usize = 5;
 
-type Inner = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type Inner = Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>;
 
 /// A client that trusts the system's authorities and those of one file.
 pub(super) struct HttpClient {
     authorities: PathBuf,
-    inner: Mutex<Option<(Vec<u8>, Inner)>>,
+    inner: Mutex<Option<(Vec<u8>, Clients)>>,
+}
+
+/// What differs by how far they reach.
+#[derive(Clone)]
+struct Clients {
+    registries: (Reach, Inner),
+    everything: Inner,
+}
+
+impl Clients {
+    /// The one for `host`, and how far it reaches.
+    fn of(&self, host: &str, named: &Named) -> (Reach, &Inner) {
+        if named.contains(&host.to_ascii_lowercase()) {
+            (Reach::Everything, &self.everything)
+        } else {
+            (self.registries.0, &self.registries.1)
+        }
+    }
 }
 
 /// A whole answer.
@@ -78,7 +99,8 @@ impl HttpClient {
         }
     }
 
-    /// Asks for `uri`, and for what it refers to. A body of more than `most` bytes is an error.
+    /// Asks for `uri`, and for what it refers to; `named` are hosts that may be anywhere. A body of more than
+    /// `most` bytes is an error.
     ///
     /// # Errors
     /// There is no answer; a refusal is one.
@@ -88,9 +110,10 @@ impl HttpClient {
         uri: Uri,
         headers: &HeaderMap,
         most: usize,
+        named: &Named,
     ) -> Result<Answer, NoAnswer> {
         let host = host(&uri).to_owned();
-        match tokio::time::timeout(ANSWER, self.follow(method, uri, headers, most)).await {
+        match tokio::time::timeout(ANSWER, self.follow(method, uri, headers, most, named)).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
                 let why = format!("registry \"{host}\" has not answered within {ANSWER:?}");
@@ -105,8 +128,9 @@ impl HttpClient {
         mut uri: Uri,
         headers: &HeaderMap,
         most: usize,
+        named: &Named,
     ) -> Result<Answer, NoAnswer> {
-        let client = self.client()?;
+        let clients = self.clients()?;
         let mut headers = headers.clone();
         headers.insert(
             USER_AGENT,
@@ -114,6 +138,10 @@ impl HttpClient {
         );
         for _ in 0..=REDIRECTS {
             let host = host(&uri).to_owned();
+            let (reach, client) = clients.of(&host, named);
+            reach
+                .check_literal(&uri)
+                .map_err(|error| out_of_reach(&host, error))?;
             let mut request = Request::new(Empty::new());
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri.clone();
@@ -127,8 +155,8 @@ impl HttpClient {
                 && let Some(location) = head.headers.get(LOCATION)
             {
                 let next = redirected(&uri, location).ok_or_else(|| {
-                    let why =
-                        format!("registry \"{host}\" sends us to {location:?}, which is no place to go");
+                    // Not where to: it may be what only we are told.
+                    let why = format!("registry \"{host}\" sends us to what is no place to go");
                     NoAnswer::Failed(Failure::Lasting(why))
                 })?;
                 if next.authority() != uri.authority() {
@@ -155,16 +183,16 @@ impl HttpClient {
         Err(NoAnswer::Failed(Failure::Lasting(why)))
     }
 
-    /// The client for the authorities as they are now.
-    fn client(&self) -> Result<Inner, NoAnswer> {
+    /// The clients for the authorities as they are now.
+    fn clients(&self) -> Result<Clients, NoAnswer> {
         let failed = |why: String| NoAnswer::Failed(Failure::Passing { why, after: None });
         // A small file on a local disk: not worth a thread.
         let extra = std::fs::read(&self.authorities).unwrap_or_default();
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((seen, client)) = &*inner
+        if let Some((seen, clients)) = &*inner
             && *seen == extra
         {
-            return Ok(client.clone());
+            return Ok(clients.clone());
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -184,21 +212,29 @@ impl HttpClient {
             .map_err(|error| failed(format!("TLS cannot be set up: {error}")))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(CONNECT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(4)
-            .build(connector);
-        *inner = Some((extra, client.clone()));
-        Ok(client)
+        let reach = Reach::registries();
+        let clients = Clients {
+            registries: (reach, client(config.clone(), reach)),
+            everything: client(config, Reach::Everything),
+        };
+        *inner = Some((extra, clients.clone()));
+        Ok(clients)
     }
+}
+
+fn client(config: ClientConfig, reach: Reach) -> Inner {
+    let mut http = HttpConnector::new_with_resolver(Resolver(reach));
+    http.enforce_http(false);
+    http.set_connect_timeout(Some(CONNECT));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http);
+    Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .pool_max_idle_per_host(4)
+        .build(connector)
 }
 
 /// The host with its port, if it has one.
@@ -206,12 +242,24 @@ fn host(uri: &Uri) -> &str {
     uri.authority().map_or("", http::uri::Authority::as_str)
 }
 
+/// That nobody's registry is at `host`.
+fn out_of_reach(host: &str, error: OutOfReach) -> NoAnswer {
+    let why = format!(
+        "registry \"{host}\" is not asked: {error}; if it is a registry, name it in image-look-up-mirrors or \
+         image-look-up-insecure-registries of ConfigMap config-defaults"
+    );
+    NoAnswer::Failed(Failure::Lasting(why))
+}
+
 /// What a failed request means.
 fn no_answer(host: &str, error: &hyper_util::client::legacy::Error) -> NoAnswer {
     let mut text = String::new();
     let mut cause = error.source();
-    let mut is_untrusted = false;
+    let mut untrusted = None;
     while let Some(inner) = cause {
+        if let Some(error) = travelling(inner).downcast_ref() {
+            return out_of_reach(host, *error);
+        }
         let more = inner.to_string();
         if !text.contains(&more) {
             text = if text.is_empty() {
@@ -220,14 +268,13 @@ fn no_answer(host: &str, error: &hyper_util::client::legacy::Error) -> NoAnswer 
                 format!("{text}: {more}")
             };
         }
-        is_untrusted |= is_certificate(inner);
+        if let Some(rustls::Error::InvalidCertificate(error)) = travelling(inner).downcast_ref() {
+            untrusted = Some(what_to_do(error));
+        }
         cause = inner.source();
     }
-    if is_untrusted {
-        let why = format!(
-            "the certificate of registry \"{host}\" is not trusted ({text}); ConfigMap config-registry-cert is where \
-             its CA goes"
-        );
+    if let Some(what_to_do) = untrusted {
+        let why = format!("the certificate of registry \"{host}\" is not trusted ({text}); {what_to_do}");
         return NoAnswer::Failed(Failure::Lasting(why));
     }
     let failure = Failure::passing(format!("registry \"{host}\" cannot be reached: {text}"));
@@ -238,16 +285,30 @@ fn no_answer(host: &str, error: &hyper_util::client::legacy::Error) -> NoAnswer 
     }
 }
 
-/// rustls travels inside an I/O error, which does not name it as its source.
-fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let inner = error
+/// What is inside I/O errors, which do not name it as their source, and lie in each other.
+fn travelling<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    while let Some(inner) = error
         .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref);
-    let of_tls = match inner {
-        Some(inner) => inner.downcast_ref::<rustls::Error>(),
-        None => error.downcast_ref::<rustls::Error>(),
-    };
-    matches!(of_tls, Some(rustls::Error::InvalidCertificate(_)))
+        .and_then(std::io::Error::get_ref)
+    {
+        error = inner;
+    }
+    error
+}
+
+const fn what_to_do(error: &CertificateError) -> &'static str {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired: the registry needs a new one"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet: look at the clocks of the registry and of this node"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another name: ask the registry under that one, or give it a certificate for this one"
+        }
+        _ => "ConfigMap config-registry-cert is where its CA goes",
+    }
 }
 
 /// Where `location` leads from `from`; nothing where that is not the web, or drops TLS.

@@ -17,6 +17,7 @@ mod auth;
 mod failure;
 mod fetch;
 mod http_client;
+mod reach;
 mod session;
 mod slots;
 #[cfg(test)]
@@ -24,12 +25,14 @@ mod tests;
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tektite_core::image::{Answer, Answers, Reference, keyring::Keyring, settings::LookUpSettings};
+use futures::FutureExt as _;
+use tektite_core::image::{Answer, Answers, Image, Reference, keyring::Keyring, settings::LookUpSettings};
 use tokio::{sync::Semaphore, time::Instant};
 
 use self::{
@@ -140,13 +143,7 @@ impl Registries {
 
 impl Shared {
     async fn look_up(self: Arc<Self>, id: Id, job: Job) {
-        let answer = match tokio::time::timeout(LIMIT, self.through_the_gate(&job)).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => {
-                let why = format!("the look-up has not ended within {LIMIT:?}");
-                Err(Failure::passing(why).about(&job.reference.to_string()))
-            }
-        };
+        let answer = answer(&job.reference, self.through_the_gate(&job)).await;
         let word = match &answer {
             Ok(image) => {
                 tracing::debug!(image = %job.reference, digest = %image.digest, "looked up");
@@ -156,7 +153,9 @@ impl Shared {
                 tracing::warn!(%failure, "not looked up");
                 match failure {
                     Failure::Passing { .. } => "passing",
-                    Failure::Denied(_) | Failure::Missing(_) | Failure::Lasting(_) => "lasting",
+                    Failure::Denied(_) | Failure::Missing(_) | Failure::Unusable(_) | Failure::Lasting(_) => {
+                        "lasting"
+                    }
                 }
             }
         };
@@ -167,7 +166,7 @@ impl Shared {
         }
     }
 
-    async fn through_the_gate(&self, job: &Job) -> Result<Arc<tektite_core::image::Image>, Failure> {
+    async fn through_the_gate(&self, job: &Job) -> Result<Arc<Image>, Failure> {
         let gate = self.gate(job.reference.registry());
         // It is never closed.
         let _permit = gate.acquire().await;
@@ -186,4 +185,18 @@ impl Shared {
     fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What comes of a look-up. Whatever happens, those who wait get an answer.
+async fn answer(
+    reference: &Reference,
+    look_up: impl Future<Output = Result<Arc<Image>, Failure>>,
+) -> Result<Arc<Image>, Failure> {
+    let limited = AssertUnwindSafe(tokio::time::timeout(LIMIT, look_up));
+    let why = match limited.catch_unwind().await {
+        Ok(Ok(answer)) => return answer,
+        Ok(Err(_elapsed)) => format!("the look-up has not ended within {LIMIT:?}"),
+        Err(_panic) => "the look-up panicked, which is a bug of the controller".to_owned(),
+    };
+    Err(Failure::passing(why).about(&reference.to_string()))
 }

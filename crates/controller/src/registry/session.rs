@@ -19,6 +19,7 @@ use super::{
     auth::{self, Transport},
     failure::Failure,
     http_client::{Answer, HttpClient, NoAnswer},
+    reach::Named,
 };
 
 /// The most that a manifest may have, as most registries have it.
@@ -29,6 +30,7 @@ const MOST_CONFIG: usize = 8 * 1024 * 1024;
 /// One repository at one place, asked as one user.
 pub(super) struct Session<'a> {
     client: &'a HttpClient,
+    named: &'a Named,
     endpoint: &'a Endpoint,
     repository: &'a str,
     credential: Option<&'a Credential>,
@@ -53,9 +55,10 @@ pub(super) struct Found {
 }
 
 impl<'a> Session<'a> {
-    /// A session that has not asked anything yet.
+    /// A session that has not asked anything yet; `named` are hosts that may be anywhere.
     pub(super) fn new(
         client: &'a HttpClient,
+        named: &'a Named,
         endpoint: &'a Endpoint,
         repository: &'a str,
         credential: Option<&'a Credential>,
@@ -63,6 +66,7 @@ impl<'a> Session<'a> {
         let plain = endpoint.scheme == Scheme::Http;
         Self {
             client,
+            named,
             endpoint,
             repository,
             credential,
@@ -126,13 +130,13 @@ impl<'a> Session<'a> {
     }
 
     fn check(&self, wanted: &Digest, body: &[u8]) -> Result<(), Failure> {
-        let got = Digest::of(body);
-        if got == *wanted {
+        if Digest::of(body) == *wanted {
             return Ok(());
         }
+        // Not the digest of what came: it tells something of that.
         let host = &self.endpoint.host;
         Err(Failure::Lasting(format!(
-            "registry \"{host}\" sends {got} for {wanted}"
+            "registry \"{host}\" sends something else for {wanted}"
         )))
     }
 
@@ -151,7 +155,7 @@ impl<'a> Session<'a> {
                 Transport::Tls
             };
             let authorization = auth::answer(
-                self.client,
+                (self.client, self.named),
                 &answer.headers,
                 self.repository,
                 self.credential,
@@ -190,7 +194,9 @@ impl<'a> Session<'a> {
         }
         let ask = async |scheme: &str| {
             let uri = self.uri(scheme, path).map_err(NoAnswer::Failed)?;
-            self.client.request(method.clone(), uri, &headers, most).await
+            self.client
+                .request(method.clone(), uri, &headers, most, self.named)
+                .await
         };
         if known.plain {
             return Ok(ask("http").await?);

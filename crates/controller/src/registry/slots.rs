@@ -8,7 +8,9 @@
 //! - After a failure that passes, nothing is asked for a time that doubles each time, or that the registry
 //!   wants; meanwhile what was known before is good enough. A registry that is asked too often is left alone
 //!   for everybody.
-//! - After one that lasts, the answer is the failure for [`HOLD`]; then it is asked again.
+//! - After one that lasts, the answer is the failure for [`HOLD`]; then it is asked again. What was known
+//!   before is good enough here, too, unless it is what the failure is about: an image that is gone, closed,
+//!   or another one now.
 //!
 //! Answers belong to the credentials that they were given to: nobody sees what only another may see.
 
@@ -32,6 +34,8 @@ const MOST_STALE: Duration = Duration::from_hours(24);
 const MOST_KNOWN: usize = 1024;
 /// The most questions under way.
 const MOST_FLIGHTS: usize = 256;
+/// The most registries to leave alone.
+const MOST_SHUT: usize = 1024;
 /// The wait after the first failure, and the longest one.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
@@ -95,7 +99,9 @@ impl Slots {
     pub(super) fn ask(&mut self, id: &Id, asker: &Key, ttl: Duration, now: Instant) -> Next {
         let shut = self.shut_until(id.0.registry_name(), now);
         let flights = self.flights;
-        let slot = self.slots.entry(id.clone()).or_default();
+        // What is not asked gets no slot: there may be any number of names.
+        let mut none = Slot::default();
+        let slot = self.slots.get_mut(id).unwrap_or(&mut none);
         slot.used = Some(now);
         if let Some(flight) = &mut slot.flight {
             if !flight.waiting.contains(asker) {
@@ -110,36 +116,42 @@ impl Slots {
         {
             return Next::Known(Answer::Found(Arc::clone(image)), Source::Hit);
         }
+        let not_yet = |why: String, due: Instant| Answer::NotYet {
+            why,
+            again_in: due.duration_since(now),
+        };
         let failed = slot.failed.as_ref().filter(|failed| now < failed.due);
-        let late = match (failed, shut) {
+        let instead = match (failed, shut) {
             (Some(failed), shut) => match &failed.failure {
                 Failure::Passing { why, .. } => {
-                    Some((why.clone(), failed.due.max(shut.map_or(now, |(until, _)| until))))
+                    let due = failed.due.max(shut.map_or(now, |(until, _)| until));
+                    Some(not_yet(why.clone(), due))
                 }
-                lasting => return Next::Known(Answer::Never(lasting.to_string()), Source::Failure),
+                lasting => Some(Answer::Never(lasting.to_string())),
             },
-            (None, Some((until, why))) => Some((why, until)),
+            (None, Some((until, why))) => Some(not_yet(why, until)),
             (None, None) if flights >= MOST_FLIGHTS => {
                 let why = format!("image \"{}\": too many other images are being looked up", id.0);
-                Some((why, now + WAITS.0))
+                Some(not_yet(why, now + WAITS.0))
             }
             (None, None) => None,
         };
-        let before = known.map(|(image, _)| Arc::clone(image));
-        let Some((why, due)) = late else {
-            slot.flight = Some(Flight {
-                since: now,
-                waiting: vec![asker.clone()],
-            });
-            self.flights += 1;
-            self.make_room();
-            return Next::Ask(before);
-        };
-        match known.filter(|(_, at)| now.duration_since(*at) < MOST_STALE) {
-            Some((image, _)) => Next::Known(Answer::Found(Arc::clone(image)), Source::Stale),
-            None => {
-                let again_in = due.duration_since(now);
-                Next::Known(Answer::NotYet { why, again_in }, Source::Failure)
+        match (instead, known) {
+            (Some(_), Some((image, at))) if now.duration_since(*at) < MOST_STALE => {
+                Next::Known(Answer::Found(Arc::clone(image)), Source::Stale)
+            }
+            (Some(answer), _) => Next::Known(answer, Source::Failure),
+            (None, known) => {
+                let before = known.map(|(image, _)| Arc::clone(image));
+                let slot = self.slots.entry(id.clone()).or_default();
+                slot.used = Some(now);
+                slot.flight = Some(Flight {
+                    since: now,
+                    waiting: vec![asker.clone()],
+                });
+                self.flights += 1;
+                self.make_room();
+                Next::Ask(before)
             }
         }
     }
@@ -169,7 +181,9 @@ impl Slots {
                     .saturating_add(1);
                 let due = match &failure {
                     Failure::Passing { why, after } => {
-                        if let Some(after) = after {
+                        if let Some(after) = after
+                            && self.shut.len() < MOST_SHUT
+                        {
                             let until = now + *after;
                             self.shut
                                 .insert(id.0.registry_name().to_owned(), (until, why.clone()));
@@ -177,7 +191,8 @@ impl Slots {
                         let doubled = WAITS.0.saturating_mul(1 << times.saturating_sub(1).min(10));
                         now + doubled.min(WAITS.1).max(after.unwrap_or_default())
                     }
-                    _ => {
+                    Failure::Lasting(_) => now + HOLD,
+                    Failure::Denied(_) | Failure::Missing(_) | Failure::Unusable(_) => {
                         // What is refused now is not what was known before.
                         slot.known = None;
                         now + HOLD
@@ -351,16 +366,49 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_is_held_a_moment_and_hides_what_was_known() {
+    fn what_lasts_is_held_a_moment_and_hides_what_was_known_if_it_is_about_that() {
+        for (failure, hides) in [
+            (Failure::Denied("no".to_owned()), true),
+            (Failure::Missing("no".to_owned()), true),
+            (Failure::Unusable("no".to_owned()), true),
+            (Failure::Lasting("no".to_owned()), false),
+        ] {
+            let no = Next::Known(Answer::Never("no".to_owned()), Source::Failure);
+            let mut test = Test::new();
+            test.ask("i");
+            test.answered("i", Err(failure.clone()));
+            assert_eq!(test.ask("i"), no, "{failure:?}");
+
+            test.after(5).ask("i");
+            test.answered("i", Ok(image()));
+            test.after(30).ask("i");
+            test.answered("i", Err(failure.clone()));
+            let (answer, before) = if hides {
+                (no, None)
+            } else {
+                (hit(Source::Stale), Some(image()))
+            };
+            assert_eq!(test.ask("i"), answer, "{failure:?}");
+            assert_eq!(test.after(4).ask("i"), answer, "{failure:?}");
+            assert_eq!(test.after(1).ask("i"), Next::Ask(before), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn questions_to_a_registry_that_is_left_alone_are_not_kept() {
         let mut test = Test::new();
-        test.ask("i");
-        test.answered("i", Ok(image()));
-        test.after(30).ask("i");
-        test.answered("i", Err(Failure::Denied("no".to_owned())));
-        let no = Next::Known(Answer::Never("no".to_owned()), Source::Failure);
-        assert_eq!(test.ask("i"), no);
-        assert_eq!(test.after(4).ask("i"), no);
-        assert_eq!(test.after(1).ask("i"), Next::Ask(None));
+        test.ask("r.io/a");
+        test.answered("r.io/a", Err(passing(Some(100))));
+        for number in 0..MOST_KNOWN {
+            assert_eq!(test.ask(&format!("r.io/b{number}")), late(100));
+        }
+        assert_eq!(test.slots.slots.len(), 1);
+        for number in 0..=MOST_SHUT {
+            let name = format!("r{number}.io/a");
+            test.ask(&name);
+            test.answered(&name, Err(passing(Some(100))));
+        }
+        assert_eq!(test.slots.shut.len(), MOST_SHUT);
     }
 
     #[test]

@@ -19,13 +19,19 @@ use tektite_core::{
     image::{Answer, Digest, Image, Reference, command::Words, keyring::Keyring, settings::LookUpSettings},
 };
 
-use super::*;
+use super::{slots::HOLD, *};
 use crate::testing;
+
+mod kept;
+mod near;
+mod tls;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a tag is believed.
+const TTL: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Default)]
 struct Page {
@@ -42,6 +48,7 @@ struct Content {
     /// Method, path and authorization of each request.
     log: Vec<String>,
     hangs: bool,
+    no_head: bool,
 }
 
 #[derive(Clone, Default)]
@@ -61,11 +68,14 @@ async fn serve(State(content): State<Arc<Mutex<Content>>>, request: Request) -> 
         .get("authorization")
         .and_then(|value| value.to_str().ok())
         .unwrap_or("-");
-    let (page, hangs) = {
+    let (page, hangs, no_head) = {
         let mut content = content.lock().unwrap();
         content.log.push(format!("{} {path} {sent}", request.method()));
-        (content.pages.get(&path).cloned(), content.hangs)
+        (content.pages.get(&path).cloned(), content.hangs, content.no_head)
     };
+    if no_head && request.method() == http::Method::HEAD {
+        return Response::builder().status(405).body(Body::empty()).unwrap();
+    }
     if hangs {
         std::future::pending::<()>().await;
     }
@@ -207,9 +217,26 @@ fn keyring(host: &str, users: &[&str]) -> Keyring {
     })
 }
 
+/// The settings of an operator who knows that these registries are on this machine.
+fn near(hosts: &[&str]) -> LookUpSettings {
+    LookUpSettings {
+        insecure: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        ttl: TTL,
+        ..LookUpSettings::default()
+    }
+}
+
+/// Lets time pass, for everything but the network.
+async fn skip(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 /// Asks, waits to be woken, and asks again.
 async fn ask_as(registries: &Registries, queue: &Queue, reference: &Reference, keyring: &Keyring) -> Answer {
-    ask_with(registries, queue, reference, keyring, &LookUpSettings::default()).await
+    let settings = near(&[reference.registry_name()]);
+    ask_with(registries, queue, reference, keyring, &settings).await
 }
 
 async fn ask_with(
@@ -264,7 +291,7 @@ async fn an_image_is_asked_once_for_all_who_want_it() {
     let digest = fake.image("1", "amd64", "/e");
     let (registries, queue) = registries();
     let images = [fake.reference()];
-    let (keyring, settings) = (Keyring::default(), LookUpSettings::default());
+    let (keyring, settings) = (Keyring::default(), near(&[&fake.host]));
     for number in 0..50 {
         let asked = registries.ask(&key(&format!("r{number}")), &images, &keyring, &settings);
         assert!(asked.quiet.is_some());
@@ -404,7 +431,7 @@ async fn what_cannot_be_used_is_told() {
             };
             fake.put("/v2/team/tool/manifests/1", page);
         }),
-        ("sends sha256:", &|fake| {
+        ("sends something else for sha256:", &|fake| {
             let digest = Digest::of(b"right");
             let page = Page {
                 status: 200,
@@ -436,6 +463,10 @@ async fn a_mirror_comes_first_and_gets_no_other_registrys_password() {
         .into(),
     )
     .unwrap();
+    let settings = LookUpSettings {
+        insecure: vec![origin.host.clone()],
+        ..settings
+    };
     let (registries, queue) = registries();
     let keyring = keyring(&origin.host, &["right"]);
     let reference = origin.reference();
@@ -472,7 +503,8 @@ async fn a_blob_elsewhere_is_fetched_without_the_password() {
     registry.guard("Basic cmlnaHQ6cA==", "Basic realm=\"r\"");
     let (registries, queue) = registries();
     let right = keyring(&registry.host, &["right"]);
-    found(ask_as(&registries, &queue, &registry.reference(), &right).await);
+    let (reference, settings) = (registry.reference(), near(&[&registry.host, &storage.host]));
+    found(ask_with(&registries, &queue, &reference, &right, &settings).await);
     assert_eq!(storage.log(), ["GET /stored -"]);
 }
 
@@ -482,7 +514,7 @@ async fn a_registry_that_does_not_answer_holds_up_nobody_else() {
     dead.change(|content| content.hangs = true);
     alive.image("1", "amd64", "/e");
     let (registries, queue) = registries();
-    let (keyring, settings) = (Keyring::default(), LookUpSettings::default());
+    let (keyring, settings) = (Keyring::default(), near(&[&dead.host]));
     for number in 0..100 {
         let image = Reference::parse(&format!("{}/team/tool{number}", dead.host)).unwrap();
         let asked = registries.ask(&key("dead"), &[image], &keyring, &settings);

@@ -1,9 +1,10 @@
 //! Runs whose steps have no command.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::json;
+use tektite_core::config::Config;
 
 use super::{RUN, STATUS, with_version};
 use crate::{
@@ -40,6 +41,9 @@ async fn nothing_is_written_while_an_answer_may_come_soon_and_the_run_is_looked_
         "taskSpec": {"steps": [{"image": "127.0.0.1:1/tool"}]},
     }))
     .unwrap();
+    let mut config = Config::default();
+    config.defaults.image_look_up.insecure = vec!["127.0.0.1:1".to_owned()];
+    context.config.store(Arc::new(config));
     context.runs.apply(run.clone());
     let key = Key::new("n", "r");
     let (outcome, ()) = tokio::join!(reconcile(&context, &key), give_credentials(&mut server));

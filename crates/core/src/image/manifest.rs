@@ -29,8 +29,8 @@ pub enum ManifestError {
     #[error("it is no image but \"{0}\"; only OCI and Docker (schema 2) images are")]
     NotAnImage(String),
     /// A digest that none is.
-    #[error("its manifest refers to \"{0}\", which is no sha256 digest")]
-    Digest(String),
+    #[error("its manifest refers to something by what is no sha256 digest")]
+    Digest,
     /// No image in an index can run here.
     #[error("it has no image for Linux, only for {0}")]
     NoLinux(String),
@@ -113,7 +113,7 @@ impl Manifest {
             // Some registries send plain JSON types: what is in it tells.
             (kind, None, Some(listed)) if !kind.contains("vnd.") => index(listed),
             (kind, Some(config), None) if !kind.contains("vnd.") => Ok(Self::Image(digest(&config.digest)?)),
-            (kind, _, _) => Err(ManifestError::NotAnImage(kind.to_owned())),
+            (kind, _, _) => Err(ManifestError::NotAnImage(word(kind))),
         }
     }
 }
@@ -134,7 +134,7 @@ fn index(listed: Vec<Descriptor>) -> Result<Manifest, ManifestError> {
             Some(words) => match words.platform() {
                 Some(platform) => Some(platform),
                 None => {
-                    others.push(format!("{}/{}", words.os, words.architecture));
+                    others.push(format!("{}/{}", word(&words.os), word(&words.architecture)));
                     continue;
                 }
             },
@@ -182,7 +182,8 @@ pub fn read_config(body: &[u8]) -> Result<(Platform, Command), ManifestError> {
     let platform = platform.ok_or_else(|| {
         no_linux(vec![format!(
             "{}/{}",
-            read.platform.os, read.platform.architecture
+            word(&read.platform.os),
+            word(&read.platform.architecture)
         )])
     })?;
     let run = read.config.unwrap_or_default();
@@ -203,13 +204,30 @@ fn no_linux(mut others: Vec<String>) -> ManifestError {
 }
 
 fn digest(text: &str) -> Result<Digest, ManifestError> {
-    Digest::parse(text).ok_or_else(|| ManifestError::Digest(text.to_owned()))
+    Digest::parse(text).ok_or(ManifestError::Digest)
+}
+
+/// `text`, if it is such a word as stands in manifests. Whatever else an answer holds, which may come from
+/// where only the controller gets, is told to nobody.
+fn word(text: &str) -> String {
+    const MOST: usize = 100;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./+-_".contains(&byte);
+    if text.len() <= MOST && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        "something else".to_owned()
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(what: &'static str, body: &'a [u8]) -> Result<T, ManifestError> {
     serde_json::from_slice(body).map_err(|error| ManifestError::Unreadable {
         what,
-        why: error.to_string(),
+        // Where, and not what: the parser quotes what it has read.
+        why: format!(
+            "line {}, column {} is not as it should be",
+            error.line(),
+            error.column()
+        ),
     })
 }
 
@@ -298,7 +316,7 @@ mod tests {
             (
                 json!({"config": {"digest": "x"}}),
                 IMAGE,
-                "\"x\", which is no sha256 digest",
+                "by what is no sha256 digest",
             ),
             (json!({"manifests": [windows]}), INDEX, "only for windows/amd64"),
             (json!({"manifests": []}), INDEX, "only for nothing"),

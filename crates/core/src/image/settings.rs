@@ -1,6 +1,10 @@
 //! How registries are asked: keys of `config-defaults`. No I/O.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use tektite_api::GoDuration;
 
@@ -153,6 +157,13 @@ impl LookUpSettings {
         endpoints
     }
 
+    /// The hosts, with their port, that the operator has named.
+    pub fn named(&self) -> BTreeSet<String> {
+        let mirrors = self.mirrors.values().flatten();
+        let mirrors = mirrors.map(|endpoint| endpoint.host.to_ascii_lowercase());
+        mirrors.chain(self.insecure.iter().cloned()).collect()
+    }
+
     fn scheme(&self, name: &str) -> Scheme {
         if self.insecure.contains(&name.to_ascii_lowercase()) || is_local(name) {
             Scheme::Either
@@ -205,6 +216,15 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.ttl, Duration::from_mins(2));
+        let named: Vec<String> = settings.named().into_iter().collect();
+        let expected = [
+            "b",
+            "mirror.example.com",
+            "old.example.com:5000",
+            "q",
+            "registry.local:5000",
+        ];
+        assert_eq!(named, expected);
         for (registry, expected) in [
             (
                 "docker.io",
