@@ -4,5 +4,3 @@
 pub const HERMETIC: &str = "TEKTON_HERMETIC";
 /// The value of [`HERMETIC`].
 pub const HERMETIC_VALUE: &str = "1";
-/// Where it is set to something, [`HERMETIC`] means nothing.
-pub const RESOURCE_NAME: &str = "TEKTON_RESOURCE_NAME";
