@@ -1,8 +1,10 @@
 //! A step that pauses until somebody tells it to go on (runtime.md 3.8). Does I/O.
 
 use std::{
+    cell::Cell,
     fs::{self, TryLockError},
-    path::{Path, PathBuf},
+    io::ErrorKind,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -69,8 +71,9 @@ impl Pause<'_> {
             std::io::Write::write_all(file, self.at.flag().as_bytes())
         })?;
         self.say();
+        let is_said = Cell::new(false);
         let told = loop {
-            if let Some(told) = self.look() {
+            if let Some(told) = self.look(&is_said) {
                 break told;
             }
             self.signals.sleep(&wake, TICK);
@@ -117,7 +120,8 @@ impl Pause<'_> {
         ));
     }
 
-    fn look(&self) -> Option<Told> {
+    /// The answer; `is_said` is whether the log has one that cannot be read.
+    fn look(&self, is_said: &Cell<bool>) -> Option<Told> {
         let file = |answer| with_suffix(self.marker, self.at.answer_suffix(answer));
         match self.at {
             Breakpoint::BeforeStep => {
@@ -128,16 +132,16 @@ impl Pause<'_> {
                     is_told(Answer::Continue).then_some(Told::Continue)
                 }
             }
-            Breakpoint::OnFailure => self.exit_code(&file(Answer::Continue)),
+            Breakpoint::OnFailure => self.exit_code(&file(Answer::Continue), is_said),
         }
     }
 
-    /// What somebody wrote as exit code; nothing that can be read as one is success.
-    fn exit_code(&self, file: &PathBuf) -> Option<Told> {
-        let mut text = fs::read_to_string(file).ok()?;
+    /// What somebody wrote as exit code; a text that is none is success.
+    fn exit_code(&self, file: &Path, is_said: &Cell<bool>) -> Option<Told> {
+        let mut text = self.text(file, is_said)?;
         if text.is_empty() {
             self.signals.sleep(&Wake::Nothing, FILLING);
-            text = fs::read_to_string(file).unwrap_or_default();
+            text = self.text(file, is_said)?;
         }
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let code = text.parse::<i64>().unwrap_or(0);
@@ -146,6 +150,26 @@ impl Pause<'_> {
             Ok(code) => Told::Fail(code),
             Err(_) => Told::Fail(1),
         })
+    }
+
+    /// What is in an answer's file. One that cannot be read is no answer: whoever wrote it is still there and
+    /// can write a better one.
+    fn text(&self, file: &Path, is_said: &Cell<bool>) -> Option<String> {
+        match fs::read_to_string(file) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                if error.kind() != ErrorKind::NotFound && !is_said.replace(true) {
+                    let (path, at) = (file.display(), self.at);
+                    self.log.error(format_args!(
+                        "still paused: the answer in {path} cannot be read ({error}); run \
+                         {SCRIPTS_DIR}/{} or {SCRIPTS_DIR}/{}, or write an exit code into it",
+                        at.script(Answer::Continue),
+                        at.script(Answer::Fail)
+                    ));
+                }
+                None
+            }
+        }
     }
 
     fn asked_to_end(&self) -> Option<String> {

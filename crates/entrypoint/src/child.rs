@@ -33,6 +33,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const LEAST_GRACE: Duration = Duration::from_secs(1);
 /// How long a killed process may take to die (a hung network file system) before it is given up.
 const UNKILLABLE: Duration = Duration::from_secs(5);
+/// How long what the command wrote may take to get where it goes, once the step shall end.
+const LATE: Duration = Duration::from_secs(2);
 
 /// The command and its limits.
 pub(crate) struct Command<'a> {
@@ -114,6 +116,7 @@ impl Command<'_> {
         let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut ended: Option<Ended> = None;
         let mut stop: Option<Stop> = None;
+        let mut give_up_output_at: Option<Instant> = None;
         loop {
             tee.pass();
             while let Some((pid, how)) = sys::reap() {
@@ -128,16 +131,28 @@ impl Command<'_> {
             let now = Instant::now();
             let mut wake_at = now + TICK;
             if let Some(stop) = &mut stop {
-                if self.has_stopped(child, ended.is_some(), stop, now)
-                    && (tee.is_done() || now >= stop.kill_at + UNKILLABLE)
-                {
-                    return stop.ending.clone();
+                if self.has_stopped(child, ended.is_some(), stop, now) {
+                    let late = *give_up_output_at.get_or_insert(now + LATE);
+                    if tee.is_done() || now >= late {
+                        return stop.ending.clone();
+                    }
+                    wake_at = wake_at.min(late);
+                } else {
+                    wake_at = wake_at.min(stop.give_up_at.unwrap_or(stop.kill_at));
                 }
-                wake_at = wake_at.min(stop.give_up_at.unwrap_or(stop.kill_at));
             } else if let Some(ended) = ended {
+                if give_up_output_at.is_some_and(|at| now >= at) {
+                    tee.give_up();
+                    return Ending::Ended(ended);
+                }
                 if tee.is_done() {
                     return Ending::Ended(ended);
                 }
+                let is_over = deadline.is_some_and(|deadline| now >= deadline);
+                if is_over || self.signals.asked_to_end() || (self.stop_when)().is_some() {
+                    give_up_output_at.get_or_insert(now + LATE);
+                }
+                wake_at = wake_at.min(give_up_output_at.unwrap_or(wake_at));
             } else if let Some(why) = (self.stop_when)() {
                 stop = Some(self.stop(child, Ending::Cancelled, GRACE, why));
                 continue;

@@ -2,12 +2,12 @@
 //! (`stdoutConfig`, `stderrConfig`; runtime.md section 3.6). Does I/O.
 //!
 //! There is no thread for it. The loop that waits for the command sleeps on the pipes as well, and the
-//! container's stream is only written to when it takes something: a log that nobody reads delays
-//! neither a signal nor a timeout.
+//! container's stream and the file are only written to when they take something: a log, or a named pipe,
+//! that nobody reads delays neither a signal nor a timeout.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, PipeReader, Read as _, Write as _},
+    io::{self, ErrorKind, PipeReader, Read as _, Write as _},
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::fs::OpenOptionsExt as _,
@@ -52,9 +52,10 @@ struct Stream {
     /// None once it could not be written.
     file: Option<File>,
     path: PathBuf,
-    /// What has been read. All of it is in the file, and `sent` bytes are in the stream.
+    /// What has been read; `sent` bytes of it are in the stream, and `written` are in the file.
     buffer: Vec<u8>,
     sent: usize,
+    written: usize,
     /// Once the command has ended: how much of what is in the pipe may be the command's.
     rest: Option<usize>,
     problem: Option<String>,
@@ -95,7 +96,7 @@ impl Tee {
 
     /// What to sleep on until there is more to pass on.
     pub(crate) fn sources(&self) -> impl Iterator<Item = PollFd<'_>> {
-        self.streams.iter().filter_map(Stream::source)
+        self.streams.iter().flat_map(Stream::sources).flatten()
     }
 
     /// The command has ended. What it wrote is in the pipes; what processes that it left behind write
@@ -111,7 +112,20 @@ impl Tee {
 
     /// Whether all that the command wrote is passed on.
     pub(crate) fn is_done(&self) -> bool {
-        self.streams.iter().all(|stream| stream.source().is_none())
+        self.streams
+            .iter()
+            .all(|stream| stream.sources().iter().all(Option::is_none))
+    }
+
+    /// Nobody waits any longer for those who do not take what the command wrote.
+    pub(crate) fn give_up(&mut self) {
+        for stream in &mut self.streams {
+            if stream.written < stream.buffer.len() && stream.file.take().is_some() {
+                let path = stream.path.display();
+                let sentence = format!("the output in {path} is not whole: nobody reads that pipe");
+                stream.problem = Some(sentence);
+            }
+        }
     }
 
     /// Why a file lacks something.
@@ -128,9 +142,8 @@ impl Stream {
         let open = || {
             let mut options = OpenOptions::new();
             options.append(true).create(true).mode(0o644);
-            // A pipe that nobody reads shall be an error, and not make us wait.
+            // A pipe that nobody has opened shall be an error, and one that is full not make us wait.
             let file = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-            fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
             let (pipe, writer) = io::pipe()?;
             Ok((file, pipe, writer, target.try_clone_to_owned()?))
         };
@@ -142,25 +155,39 @@ impl Stream {
             path: path.to_owned(),
             buffer: Vec::new(),
             sent: 0,
+            written: 0,
             rest: None,
             problem: None,
         };
         Ok((stream, writer.into()))
     }
 
-    fn source(&self) -> Option<PollFd<'_>> {
-        if self.sent < self.buffer.len() {
-            return Some(PollFd::new(self.target.as_fd(), PollFlags::POLLOUT));
+    /// Those who have to take something, else who may give more.
+    fn sources(&self) -> [Option<PollFd<'_>>; 2] {
+        let stream = (self.sent < self.buffer.len()).then_some(self.target.as_fd());
+        let file = self.file.as_ref().filter(|_| self.written < self.buffer.len());
+        let full = [stream, file.map(|file| file.as_fd())];
+        if full.iter().any(Option::is_some) {
+            return full.map(|full| full.map(|full| PollFd::new(full, PollFlags::POLLOUT)));
         }
-        let pipe = self.pipe.as_ref().filter(|_| self.rest != Some(0))?;
-        Some(PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
+        let pipe = self.pipe.as_ref().filter(|_| self.rest != Some(0));
+        [
+            pipe.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)),
+            None,
+        ]
     }
 
     fn pass(&mut self) {
-        if self.send() {
+        if self.send_and_write() {
             self.receive();
-            self.send();
+            self.send_and_write();
         }
+    }
+
+    /// Whether everything is in both places.
+    fn send_and_write(&mut self) -> bool {
+        let (sent, written) = (self.send(), self.write());
+        sent && written
     }
 
     /// Whether everything is in the container's stream.
@@ -188,7 +215,7 @@ impl Stream {
             self.rest = self.rest.map(|_| 0);
             return;
         }
-        self.sent = 0;
+        (self.sent, self.written) = (0, 0);
         self.buffer.resize(PIPE_BYTES, 0);
         match pipe.read(&mut self.buffer) {
             Ok(count) => {
@@ -200,17 +227,34 @@ impl Stream {
             }
             Err(error) => {
                 self.buffer.clear();
-                if error.kind() != io::ErrorKind::Interrupted {
+                if error.kind() != ErrorKind::Interrupted {
                     self.pipe = None;
                 }
             }
         }
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.write_all(&self.buffer)
-        {
-            self.file = None;
-            self.problem = Some(failed("write the output to", &self.path)(error).to_string());
+    }
+
+    /// Whether everything is in the file, or nothing goes there any more.
+    fn write(&mut self) -> bool {
+        while let Some(file) = &mut self.file {
+            if self.written == self.buffer.len() {
+                break;
+            }
+            if !is_ready(file.as_fd(), PollFlags::POLLOUT) {
+                return false;
+            }
+            match file.write(&self.buffer[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
+                    return false;
+                }
+                Err(error) => {
+                    self.file = None;
+                    self.problem = Some(failed("write the output to", &self.path)(error).to_string());
+                }
+            }
         }
+        true
     }
 }
 

@@ -231,3 +231,16 @@ fn the_shell_has_what_the_command_would_have() {
     assert!(debug(&pod, "continue").status.success());
     assert_eq!(step.wait().exit, 0);
 }
+
+#[test]
+fn an_answer_that_cannot_be_read_is_said_and_is_none() {
+    let pod = Pod::new();
+    let step = paused(&pod, Breakpoint::OnFailure, pod.sh("exit 7"));
+    fs::write(pod.path("tekton/run/0/out.breakpointexit"), b"\xff\xfe").unwrap();
+    step.says("still paused: the answer in ");
+    assert!(pod.has("tekton/run/0/out.paused"));
+    assert!(script(&pod, "debug-fail-continue").status.success());
+    let done = step.wait();
+    assert_eq!(done.exit, 1, "{}", done.log);
+    assert_eq!(done.log.matches("still paused").count(), 1, "{}", done.log);
+}

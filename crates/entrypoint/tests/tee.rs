@@ -187,3 +187,80 @@ fn a_file_that_cannot_be_written_fails_the_step() {
     let done = pod.run(&teed(&pod, "full", "", "echo text; exit 7"));
     assert_eq!((done.exit, done.internal(key::MESSAGE)), (7, None));
 }
+
+/// A named pipe that somebody has opened, and does not read.
+fn pipe(pod: &Pod) -> fs::File {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = pod.path("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut options = fs::OpenOptions::new();
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    options.read(true).custom_flags(flags).open(path).unwrap()
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_delays_no_signal_and_no_timeout() {
+    let pod = Pod::new();
+    let _reader = pipe(&pod);
+    let step = pod.start(&teed(&pod, "pipe", "", "echo be''gun >&2; exec yes"));
+    step.says("begun");
+    step.signal(Signal::SIGTERM);
+    let done = step.wait();
+    assert_eq!(done.exit, 255, "{}", done.log);
+    assert!(done.log.contains("killed by SIGTERM"), "{}", done.log);
+
+    for (timeout, script) in [(1, "exec yes"), (1, "head -c 100000 /dev/zero")] {
+        let pod = Pod::new();
+        let _reader = pipe(&pod);
+        let done = pod.run(&StepFlags {
+            timeout: Some(GoDuration::from_secs(timeout)),
+            ..teed(&pod, "pipe", "", script)
+        });
+        assert_eq!((done.exit, done.released()), (1, false), "{}", done.log);
+    }
+}
+
+#[test]
+fn what_a_pipe_lacks_is_a_failure() {
+    let pod = Pod::new();
+    let _reader = pipe(&pod);
+    // In two words, so that the log of the arguments is not taken for it.
+    let script = "trap '' TERM; head -c 100000 /dev/zero; echo 'en''ded' >&2";
+    let step = pod.start(&teed(&pod, "pipe", "", script));
+    step.says("ended");
+    step.signal(Signal::SIGTERM);
+    let done = step.wait();
+    assert_eq!((done.exit, done.released()), (1, false), "{}", done.log);
+    let sentence = format!(
+        "the output in {} is not whole: nobody reads that pipe",
+        pod.text("pipe")
+    );
+    assert!(done.log.contains(&sentence), "{}", done.log);
+    assert!(done.internal(key::MESSAGE).unwrap().contains(&sentence));
+}
+
+#[test]
+fn a_slow_reader_of_a_pipe_gets_everything() {
+    use std::io::Read as _;
+    let pod = Pod::new();
+    let mut reader = pipe(&pod);
+    let mut step = pod.start(&teed(
+        &pod,
+        "pipe",
+        "",
+        "head -c 300000 /dev/zero; echo ended >&2",
+    ));
+    let mut read = 0;
+    until("the step ends", || {
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = reader.read(&mut piece) {
+            read += count;
+        }
+        step.child.try_wait().unwrap().is_some()
+    });
+    let mut rest = Vec::new();
+    let _ = reader.read_to_end(&mut rest);
+    assert_eq!(read + rest.len(), 300_000);
+    let done = step.wait();
+    assert_eq!((done.exit, done.stdout.len()), (0, 300_000), "{}", done.log);
+}
