@@ -123,13 +123,13 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
                 Outcome::Stuck
             }
             pending::Verdict::Wait { again_in, .. } => {
-                running(subject, status);
+                running(subject, pod, status);
                 Outcome::Ongoing(again_in)
             }
         },
         Phase::Succeeded | Phase::Failed | Phase::Unknown => {
             if status.succeeded().is_none() {
-                running(subject, status);
+                running(subject, pod, status);
             }
             Outcome::Ongoing(None)
         }
@@ -171,8 +171,11 @@ fn steps_of<'a>(spec: &'a TaskSpec, pod: &'a PodView, status: &mut TaskRunStatus
     steps
 }
 
-fn running(subject: Subject<'_>, status: &mut TaskRunStatus) {
-    let message = "Not all Steps in the Task have finished executing";
+fn running(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) {
+    let mut message = "Not all Steps in the Task have finished executing".to_owned();
+    if let Some(others) = sidecars::awaited(pod) {
+        message = format!("{message}\nthe first step waits until these are ready: {others}");
+    }
     condition::ongoing(status, Reason::Running, message, subject.now);
 }
 

@@ -98,12 +98,25 @@ pub fn left_running(spec: Option<&TaskSpec>, pod: &PodView) -> Left {
 /// or has ended. Init containers have had their turn.
 pub fn is_ready(pod: &PodView) -> bool {
     let mut others = pod.containers().iter().filter(|container| !is_step(container));
-    pod.phase() == Phase::Running
-        && others.all(|container| {
-            container.state.as_ref().is_some_and(|state| {
-                state.terminated.is_some() || (state.running.is_some() && container.ready)
-            })
-        })
+    pod.phase() == Phase::Running && others.all(has_come)
+}
+
+/// What the first step waits for, where its container already runs.
+pub(super) fn awaited(pod: &PodView) -> Option<String> {
+    let others = pod.containers().iter().filter(|container| !is_step(container));
+    let unready: Vec<&str> = others
+        .filter(|container| !has_come(container))
+        .map(|container| container.name.as_str())
+        .collect();
+    (awaits_readiness(pod) && !unready.is_empty()).then(|| unready.join(", "))
+}
+
+/// Whether a container beside the steps is ready, or has ended.
+fn has_come(container: &ContainerStatus) -> bool {
+    container
+        .state
+        .as_ref()
+        .is_some_and(|state| state.terminated.is_some() || (state.running.is_some() && container.ready))
 }
 
 /// Whether the first step waits, and nobody has told it yet.
@@ -207,7 +220,10 @@ mod tests {
                 container("step-a", true, json!({"running": {}})),
                 container("proxy", ready, state),
             ]);
-            assert_eq!(is_ready(&pod(phase, all, json!([]))), expected);
+            let pod = pod(phase, all, json!([]));
+            assert_eq!(is_ready(&pod), expected);
+            let waits = phase == "Running" && !expected;
+            assert_eq!(awaited(&pod).is_some(), waits);
         }
     }
 }
