@@ -2,6 +2,12 @@
 
 /// Label of a TaskRun and its Pod: the Task it ran.
 pub const TASK: &str = "tekton.dev/task";
+/// Label of a TaskRun that is part of a PipelineRun: the Pipeline.
+pub const PIPELINE: &str = "tekton.dev/pipeline";
+/// The same: the PipelineRun.
+pub const PIPELINE_RUN: &str = "tekton.dev/pipelineRun";
+/// The same: the task's name in the Pipeline.
+pub const PIPELINE_TASK: &str = "tekton.dev/pipelineTask";
 /// Label of a Pod: its TaskRun's name.
 pub const TASK_RUN: &str = "tekton.dev/taskRun";
 /// Label of a Pod: its TaskRun's UID.
@@ -37,6 +43,12 @@ pub const ON_ERROR: &str = "pipeline.tekton.dev/pipeline-task-on-error";
 pub const ON_ERROR_CONTINUE: &str = "continue";
 /// Annotation of a TaskRun: the trace that it belongs to, as a JSON object.
 pub const SPAN_CONTEXT: &str = "tekton.dev/taskrunSpanContext";
+/// Annotation of a TaskRun: how many seconds it stays once it has ended, or `never` for always.
+pub const TTL_AFTER_FINISHED: &str = "tektite.dev/ttl-seconds-after-finished";
+/// The same for one that ended well; it comes before [`TTL_AFTER_FINISHED`].
+pub const TTL_AFTER_SUCCESS: &str = "tektite.dev/ttl-seconds-after-success";
+/// The same for one that did not.
+pub const TTL_AFTER_FAILURE: &str = "tektite.dev/ttl-seconds-after-failure";
 /// Annotation of a TaskRun: how its steps' commands run.
 pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
 /// The value of [`EXECUTION_MODE`] for commands without a network.

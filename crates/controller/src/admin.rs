@@ -13,7 +13,12 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{context::Context, error::Error, metrics::KindLabels};
+use crate::{
+    context::Context,
+    error::Error,
+    known::KnownRun,
+    metrics::{KindLabels, Ongoing},
+};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -67,6 +72,13 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         let gauge = context.metrics.known.get_or_create_owned(&KindLabels { kind });
         gauge.set(size(known));
     }
+    let mut ongoing = Ongoing::default();
+    context.runs.for_each(|run| {
+        if let KnownRun::Live(run) = run {
+            ongoing.count(run);
+        }
+    });
+    context.metrics.runs.set_ongoing(ongoing);
     let mut text = String::new();
     match encode(&mut text, &admin.registry) {
         Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -60,6 +60,7 @@ async fn create_pod(context: &Context, run: &TaskRun, pod: &Pod) -> Result<(), R
     let error = match context.cluster.create_pod(run.namespace(), pod).await {
         Ok(created) => {
             context.pods.assume(created, None);
+            context.measure.got_pod(&Key::of(&run.metadata));
             return Ok(());
         }
         Err(error) => error,

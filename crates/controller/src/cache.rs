@@ -11,7 +11,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::core::v1::LimitRange, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use tektite_api::TaskRun;
+use tektite_core::pod_view::PodView;
 
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +47,36 @@ impl fmt::Display for Key {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
+
+/// What can be remembered.
+pub trait Cached {
+    /// Which object it is.
+    fn key(&self) -> Key;
+    /// Its UID.
+    fn uid(&self) -> Option<&str>;
+    /// Its version.
+    fn version(&self) -> Option<&str>;
+}
+
+macro_rules! cached {
+    ($($kind:ty),*) => {
+        $(impl Cached for $kind {
+            fn key(&self) -> Key {
+                Key::of(&self.metadata)
+            }
+
+            fn uid(&self) -> Option<&str> {
+                self.metadata.uid.as_deref()
+            }
+
+            fn version(&self) -> Option<&str> {
+                self.metadata.resource_version.as_deref()
+            }
+        })*
+    };
+}
+
+cached! { TaskRun, PodView, LimitRange }
 
 /// What is known to have become of an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +115,7 @@ impl<T> Default for Cache<T> {
     }
 }
 
-impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
+impl<T: Cached> Cache<T> {
     /// The object called `key`.
     pub fn get(&self, key: &Key) -> Option<Arc<T>> {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -100,10 +132,15 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
             .collect()
     }
 
-    /// The keys of all objects.
-    pub fn keys(&self) -> Vec<Key> {
+    /// The object called `key` need not be remembered any more, though it is there.
+    pub fn forget(&self, key: &Key) {
+        self.write().objects.remove(key);
+    }
+
+    /// Shows all objects to `look`, which must be quick: nothing changes meanwhile.
+    pub fn for_each(&self, mut look: impl FnMut(&T)) {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        state.objects.keys().cloned().collect()
+        state.objects.values().for_each(|object| look(object));
     }
 
     /// How many objects are known.
@@ -124,7 +161,7 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
 
     /// The list has `object`.
     pub fn list_item(&self, object: T) {
-        let key = Key::of(object.metadata());
+        let key = object.key();
         if let Some(listing) = &mut self.write().listing {
             listing.insert(key, Arc::new(object));
         }
@@ -144,7 +181,7 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
                 let before = old.remove(key);
                 let same = before
                     .as_ref()
-                    .is_some_and(|before| version(&**before).is_some() && same_version(&**before, &**object));
+                    .is_some_and(|before| before.version().is_some() && same_version(&**before, &**object));
                 (!same).then(|| Change {
                     key: key.clone(),
                     before,
@@ -161,8 +198,9 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
     }
 
     /// The watch has `object` as new or changed. No change where it is known already.
-    pub fn apply(&self, object: T) -> Option<Change<T>> {
-        let key = Key::of(object.metadata());
+    pub fn apply(&self, object: impl Into<T>) -> Option<Change<T>> {
+        let object = object.into();
+        let key = object.key();
         let mut state = self.write();
         let before = state.objects.get(&key).cloned();
         if before
@@ -200,15 +238,13 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
 
     /// The API server has answered a write of ours with `object`. `replaces` is the version that
     /// was written over, `None` for a new object. Where the watch was faster, nothing happens.
-    pub fn assume(&self, object: T, replaces: Option<&str>) {
-        let key = Key::of(object.metadata());
+    pub fn assume(&self, object: impl Into<T>, replaces: Option<&str>) {
+        let object = object.into();
+        let key = object.key();
         let mut state = self.write();
-        let known = state.objects.get(&key).and_then(|known| version(&**known));
-        let buried = object
-            .metadata()
-            .uid
-            .as_ref()
-            .is_some_and(|uid| state.graves.contains(uid));
+        let known = state.objects.get(&key).and_then(|known| known.version());
+        let mut graves = state.graves.iter();
+        let buried = object.uid().is_some_and(|uid| graves.any(|buried| buried == uid));
         if known == replaces && !buried {
             state.objects.insert(key, Arc::new(object));
         }
@@ -219,25 +255,19 @@ impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> Cache<T> {
     }
 }
 
-fn version<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(object: &T) -> Option<&str> {
-    object.metadata().resource_version.as_deref()
-}
-
-fn same_version<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(a: &T, b: &T) -> bool {
-    a.metadata().uid == b.metadata().uid && version(a) == version(b)
+fn same_version(a: &impl Cached, b: &impl Cached) -> bool {
+    a.uid() == b.uid() && a.version() == b.version()
 }
 
 /// Whether `new` is something else than `old` and not older. Versions of one object can be compared
 /// as numbers; where they are none, the later news counts.
-fn is_newer<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(new: &T, old: &T) -> bool {
+fn is_newer<T: Cached>(new: &T, old: &T) -> bool {
     if same_version(new, old) {
-        return version(new).is_none();
+        return new.version().is_none();
     }
-    let number = |object| version(object).and_then(|text| text.parse::<u64>().ok());
+    let number = |object: &T| object.version().and_then(|text| text.parse::<u64>().ok());
     match (number(new), number(old)) {
-        (Some(new_version), Some(old_version)) if new.metadata().uid == old.metadata().uid => {
-            new_version > old_version
-        }
+        (Some(new_version), Some(old_version)) if new.uid() == old.uid() => new_version > old_version,
         _ => true,
     }
 }
@@ -245,7 +275,6 @@ fn is_newer<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(new: &T, old: &T) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tektite_core::pod_view::PodView;
 
     fn pod(name: &str, uid: &str, version: &str) -> PodView {
         PodView {
@@ -266,7 +295,7 @@ mod tests {
 
     #[test]
     fn news_in_and_out_of_order() {
-        let cache = Cache::default();
+        let cache: Cache<PodView> = Cache::default();
         assert!(cache.apply(pod("a", "1", "5")).unwrap().before.is_none());
         assert!(cache.apply(pod("a", "1", "5")).is_none(), "known already");
         assert!(cache.apply(pod("a", "1", "4")).is_none(), "older");

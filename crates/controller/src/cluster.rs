@@ -18,7 +18,10 @@ use tektite_api::{StepAction, Task, TaskRun, TaskRunStatus};
 use tektite_core::{account, pod_view::PodView, sidecars::Kubernetes};
 use tektite_protocol::log_results::MAX_LOG_BYTES;
 
-use crate::{decode::prune, error::Error, injected::PodNames, metrics::Metrics, nodes::NodeView};
+use crate::{
+    cache::Key, decode::prune, error::Error, injected::PodNames, measure::Calls, metrics::Metrics,
+    nodes::NodeView,
+};
 
 /// The name under which the API server notes our writes.
 pub const MANAGER: &str = "tektite-controller";
@@ -317,6 +320,36 @@ impl Cluster {
         Ok(run)
     }
 
+    /// Reads a run.
+    ///
+    /// # Errors
+    /// Also that it does not exist.
+    pub async fn get_run(&self, key: &Key) -> Result<TaskRun, Error> {
+        let runs: Api<TaskRun> = Api::namespaced(self.client(), &key.namespace);
+        let mut run = self.call("get", "TaskRun", runs.get(&key.name)).await?;
+        prune(&mut run.metadata);
+        Ok(run)
+    }
+
+    /// Deletes a run, provided that it is still the one that is known: a wish to keep it, written a moment
+    /// ago, counts.
+    ///
+    /// # Errors
+    /// Also that there is none, or another one by now: a conflict.
+    pub async fn delete_run(&self, run: &ObjectMeta) -> Result<(), Error> {
+        let (namespace, name) = address(run);
+        let runs: Api<TaskRun> = Api::namespaced(self.client(), namespace);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: run.uid.clone(),
+                resource_version: run.resource_version.clone(),
+            }),
+            ..DeleteParams::background()
+        };
+        let answer = self.call("delete", "TaskRun", runs.delete(name, &params)).await;
+        answer.map(|_either| ())
+    }
+
     /// Creates an event.
     ///
     /// # Errors
@@ -355,6 +388,7 @@ impl Cluster {
         kind: &'static str,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
+        Calls::note(verb);
         let result = match tokio::time::timeout(limit, request).await {
             Ok(answer) => answer.map_err(|error| api_error(verb, kind, error)),
             Err(_elapsed) => Err(Error::Timeout { verb, kind, limit }),

@@ -1,4 +1,4 @@
-//! The operator's settings, followed live from two ConfigMaps.
+//! The operator's settings, followed live from their ConfigMaps.
 //!
 //! A ConfigMap that is missing means defaults. One that cannot be read leaves the last good one in
 //! force (or defaults where there was none yet: a typing error must not stop every run), with an
@@ -23,12 +23,12 @@ use crate::{
     readiness::Gate,
 };
 
-/// Follows both ConfigMaps until `stop`.
+/// Follows the ConfigMaps until `stop`.
 pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
     let watch = |source: Source| {
         let maps: Api<ConfigMap> =
             Api::namespaced(context.cluster.client(), &context.settings.system_namespace);
-        // By name, not by label, so that the role can name the two, and a label lost in an edit
+        // By name, not by label, so that the role can name them, and a label lost in an edit
         // does not silently turn settings back into defaults.
         watch_object(maps, source.name())
             .default_backoff()
@@ -36,7 +36,7 @@ pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
             .map_err(move |error| (source, error))
             .boxed()
     };
-    let mut changes = futures::stream::select(watch(Source::Defaults), watch(Source::Flags));
+    let mut changes = futures::stream::select_all(Source::ALL.map(watch));
     let mut unread = Source::ALL.to_vec();
     loop {
         let change = tokio::select! {
@@ -80,7 +80,13 @@ pub fn take(context: &Context, source: Source, map: Option<ConfigMap>) {
             valid.set(1);
             if *before != config {
                 tracing::info!(config = source.name(), "settings changed");
+                context.metrics.runs.set(&config.observability);
+                let for_finished = before.defaults.retention != config.defaults.retention;
                 context.config.store(Arc::new(config));
+                if for_finished {
+                    // They rest, and only a look tells whether they may.
+                    context.queue_all();
+                }
             }
         }
         Err(error) => {

@@ -5,7 +5,6 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use k8s_openapi::api::core::v1::LimitRange;
 use prometheus_client::registry::Registry;
-use tektite_api::TaskRun;
 use tektite_core::{
     config::Config,
     delivery::{Delivery, DeliveryMode},
@@ -17,16 +16,20 @@ use tokio::sync::mpsc;
 
 use crate::{
     args::Args,
-    cache::Cache,
+    cache::{Cache, Cached},
+    cloud_events::{self, CloudEvents, Lanes},
     cluster::Cluster,
     events::{self, Emitter, Waiting},
     injected::Injected,
+    known::KnownRun,
+    measure::Measure,
     log_reads::LogReads,
     metrics::Metrics,
     pace::Pace,
-    queue::Queue,
+    queue::{Queue, Urgency},
     readiness::Readiness,
     registry::Registries,
+    retention::Retention,
 };
 
 /// What was set at the start.
@@ -72,7 +75,7 @@ pub struct Context {
     /// The API server.
     pub cluster: Cluster,
     /// TaskRuns.
-    pub runs: Cache<TaskRun>,
+    pub runs: Cache<KnownRun>,
     /// Their Pods.
     pub pods: Cache<PodView>,
     /// LimitRanges, which a new Pod's resources depend on.
@@ -93,8 +96,14 @@ pub struct Context {
     pub pace: Pace,
     /// Since when logs are being read.
     pub log_reads: LogReads,
+    /// Finished runs of each Task.
+    pub retention: Retention,
+    /// What is measured of single runs.
+    pub measure: Measure,
     /// Where events go.
     pub events: Emitter,
+    /// Where CloudEvents go.
+    pub cloud_events: CloudEvents,
     /// What is counted.
     pub metrics: Metrics,
     /// What is still missing.
@@ -102,16 +111,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context that knows nothing yet, and where its events come out.
+    /// A context that knows nothing yet, and where its events and CloudEvents come out.
     pub fn new(
         settings: Settings,
         client: kube::Client,
         limit: Duration,
         registry: &mut Registry,
-    ) -> (Arc<Self>, mpsc::Receiver<Waiting>) {
+    ) -> (Arc<Self>, mpsc::Receiver<Waiting>, Lanes) {
         let metrics = Metrics::register(registry);
         let queue = Arc::new(Queue::closed());
         let (events, notes) = events::channel(metrics.clone());
+        let (cloud_events, lanes) = cloud_events::channel(events.clone(), metrics.clone());
         let context = Self {
             cluster: Cluster::new(client, metrics.clone(), limit),
             runs: Cache::default(),
@@ -130,12 +140,31 @@ impl Context {
             queue,
             pace: Pace::default(),
             log_reads: LogReads::default(),
+            retention: Retention::default(),
+            measure: Measure::new(metrics.clone()),
             events,
+            cloud_events,
             metrics,
             readiness: Readiness::default(),
             settings,
         };
-        (Arc::new(context), notes)
+        (Arc::new(context), notes, lanes)
+    }
+
+    /// All runs want a look; those that go on come first.
+    pub fn queue_all(&self) {
+        let mut keys = Vec::new();
+        self.runs.for_each(|run| {
+            let urgency = if run.is_over() {
+                Urgency::Later
+            } else {
+                Urgency::Now
+            };
+            keys.push((run.key(), urgency));
+        });
+        for (key, urgency) in keys {
+            self.queue.add_with(key, urgency);
+        }
     }
 
     /// How the entrypoint reaches a Pod made now.

@@ -54,6 +54,9 @@ pub enum Error {
     Ended(&'static str),
 }
 
+/// The reason of an event about a status that could not be written.
+pub const UPDATE_FAILED: &str = "UpdateFailed";
+
 impl Error {
     fn status(&self) -> Option<&kube::core::Status> {
         match self {
@@ -104,7 +107,7 @@ impl Error {
     pub const fn event_reason(&self) -> &'static str {
         match self {
             Self::Api { verb, kind, .. } => match (verb.as_bytes(), kind.as_bytes()) {
-                (b"update", b"TaskRun") => "UpdateFailed",
+                (b"update", b"TaskRun") => UPDATE_FAILED,
                 (b"patch", b"TaskRun") => "Error",
                 _ => "InternalError",
             },

@@ -1,6 +1,6 @@
 //! Which TaskRuns want a look, and when. No I/O; the clock is tokio's.
 //!
-//! First in, first out; a key waits once however often it is added, and is never handed out while
+//! First in, first out, those that go on before those that have ended; a key waits once however often it is added, and is never handed out while
 //! somebody works on it. kube's scheduler does neither the first nor count failures.
 
 use std::{
@@ -21,6 +21,19 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The shortest wait that a worker may ask for: nothing may spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
+/// So many runs that go on are taken, where there are any, before one that has ended.
+const URGENT_IN_A_ROW: u32 = 16;
+
+/// How soon a key wants its look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody waits for what comes of it.
+    #[default]
+    Now,
+    /// Nobody does: the run has ended.
+    Later,
+}
+
 /// What shall become of a key that was worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -34,7 +47,8 @@ pub enum Next {
 
 #[derive(Default)]
 struct Slot {
-    waiting: bool,
+    /// In which of the two rows it waits.
+    waiting: Option<Urgency>,
     working: bool,
     /// Added while somebody worked on it.
     again: bool,
@@ -44,7 +58,7 @@ struct Slot {
 
 impl Slot {
     const fn is_idle(&self) -> bool {
-        !self.waiting && !self.working && self.due.is_none() && self.failures == 0
+        self.waiting.is_none() && !self.working && self.due.is_none() && self.failures == 0
     }
 }
 
@@ -53,6 +67,10 @@ struct State {
     /// Takes nothing in.
     closed: bool,
     ready: VecDeque<Key>,
+    /// Also keys that have moved to `ready` meanwhile: `moved` of them.
+    later: VecDeque<Key>,
+    moved: usize,
+    in_a_row: u32,
     timers: BTreeSet<(Instant, Key)>,
     slots: HashMap<Key, Slot>,
 }
@@ -77,9 +95,19 @@ impl Queue {
         self.lock().closed = false;
     }
 
+    /// Whether it takes anything in.
+    pub fn is_open(&self) -> bool {
+        !self.lock().closed
+    }
+
     /// `key` wants a look as soon as possible.
     pub fn add(&self, key: Key) {
-        self.lock().add(key);
+        self.add_with(key, Urgency::Now);
+    }
+
+    /// `key` wants a look.
+    pub fn add_with(&self, key: Key, urgency: Urgency) {
+        self.lock().add(key, urgency);
         self.wake.notify_one();
     }
 
@@ -119,7 +147,8 @@ impl Queue {
 
     /// How many keys could be worked on now.
     pub fn depth(&self) -> usize {
-        self.lock().ready.len()
+        let state = self.lock();
+        state.ready.len() + state.later.len() - state.moved
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -128,16 +157,24 @@ impl Queue {
 }
 
 impl State {
-    fn add(&mut self, key: Key) {
+    fn add(&mut self, key: Key, urgency: Urgency) {
         if self.closed {
             return;
         }
         let slot = self.slots.entry(key.clone()).or_default();
         if slot.working {
             slot.again = true;
-        } else if !slot.waiting {
-            slot.waiting = true;
-            self.ready.push_back(key);
+            return;
+        }
+        match (slot.waiting, urgency) {
+            (Some(Urgency::Now), _) | (Some(Urgency::Later), Urgency::Later) => return,
+            (Some(Urgency::Later), Urgency::Now) => self.moved += 1,
+            (None, _) => {}
+        }
+        slot.waiting = Some(urgency);
+        match urgency {
+            Urgency::Now => self.ready.push_back(key),
+            Urgency::Later => self.later.push_back(key),
         }
     }
 
@@ -147,19 +184,40 @@ impl State {
                 if let Some(slot) = self.slots.get_mut(&key) {
                     slot.due = None;
                 }
-                self.add(key);
+                self.add(key, Urgency::Now);
             }
         }
     }
 
     fn take(&mut self) -> Option<Key> {
-        let key = self.ready.pop_front()?;
+        let key = if self.in_a_row < URGENT_IN_A_ROW {
+            self.take_urgent().or_else(|| self.take_later())
+        } else {
+            self.take_later().or_else(|| self.take_urgent())
+        }?;
         self.clear_timer(&key);
         if let Some(slot) = self.slots.get_mut(&key) {
-            slot.waiting = false;
+            slot.waiting = None;
             slot.working = true;
         }
         Some(key)
+    }
+
+    fn take_urgent(&mut self) -> Option<Key> {
+        self.in_a_row += 1;
+        self.ready.pop_front()
+    }
+
+    fn take_later(&mut self) -> Option<Key> {
+        self.in_a_row = 0;
+        while let Some(key) = self.later.pop_front() {
+            let waits = self.slots.get(&key).and_then(|slot| slot.waiting);
+            if waits == Some(Urgency::Later) {
+                return Some(key);
+            }
+            self.moved -= 1;
+        }
+        None
     }
 
     fn finish(&mut self, key: &Key, next: Next, now: Instant) -> (u32, Option<Duration>) {
@@ -178,7 +236,7 @@ impl State {
             Next::Retry => Some(back_off(failures, key)),
         };
         if std::mem::take(&mut slot.again) {
-            self.add(key.clone());
+            self.add(key.clone(), Urgency::Now);
             return (failures, Some(Duration::ZERO));
         }
         // A wait past the end of the clock is no wait for anything.
@@ -268,6 +326,34 @@ mod tests {
             ["a", "b", "c"]
         );
         assert!(is_empty(&queue).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_on_comes_before_who_has_ended() {
+        let queue = Queue::default();
+        for name in ["old", "moved", "older"] {
+            queue.add_with(key(name), Urgency::Later);
+        }
+        queue.add(key("new"));
+        queue.add(key("moved"));
+        queue.add_with(key("new"), Urgency::Later);
+        assert_eq!(queue.depth(), 4);
+        for expected in ["new", "moved", "old", "older"] {
+            assert_eq!(next(&queue).await, expected);
+            queue.finish(&key(expected), Next::Rest);
+        }
+        assert!(is_empty(&queue).await);
+        assert_eq!((queue.depth(), queue.lock().slots.len()), (0, 0));
+        // Nor do they wait for ever.
+        queue.add_with(key("old"), Urgency::Later);
+        for number in 0..100 {
+            queue.add(key(&number.to_string()));
+        }
+        let mut place = 0;
+        while next(&queue).await != "old" {
+            place += 1;
+        }
+        assert!(place <= URGENT_IN_A_ROW, "{place}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -80,12 +80,21 @@ impl Readiness {
 
     /// Waits until nothing is missing.
     pub async fn wait(&self) {
+        self.until(BTreeSet::is_empty).await;
+    }
+
+    /// Waits until `gate` is no obstacle.
+    pub async fn wait_for(&self, gate: Gate) {
+        self.until(|shut| !shut.contains(&gate)).await;
+    }
+
+    async fn until(&self, is_enough: impl Fn(&BTreeSet<Gate>) -> bool) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Registered before the look, so that a gate that opens in between is not missed.
             changed.as_mut().enable();
-            if self.missing().is_empty() {
+            if is_enough(&self.lock()) {
                 return;
             }
             changed.await;

@@ -1,12 +1,13 @@
 //! One look at a TaskRun: gather, plan, apply, write. The order is here, the work elsewhere.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tektite_api::TaskRun;
 use tektite_core::{
     account::Account,
     image::{Question, keyring::Keyring},
     lifecycle::{self, Event, Plan, Refusal, Severity},
+    pod_view::PodView,
 };
 
 use crate::{
@@ -14,13 +15,13 @@ use crate::{
     apply::apply,
     cache::Key,
     context::Context,
-    error::Error,
+    error::{Error, UPDATE_FAILED},
     events::{self, Note},
     gather::{Found, gather},
+    known::{KnownRun, Over},
     refusal::message,
     registry::Asked,
-    status,
-    trigger::is_ours,
+    retention, status,
 };
 
 /// However quiet it is around a run that has not ended, it gets a look this often: watches lose
@@ -54,19 +55,77 @@ impl Outcome {
 /// # Errors
 /// Something could not be done now.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
-    let Some(run) = context.runs.get(key) else {
+    let Some(known) = context.runs.get(key) else {
         context.log_reads.forget(key);
         return Ok(Outcome::Ignored);
     };
-    if !is_ours(run.spec.managed_by.as_deref()) || run.metadata.deletion_timestamp.is_some() {
-        return Ok(Outcome::Ignored);
-    }
+    let run = match &*known {
+        KnownRun::Live(run) if run.metadata.deletion_timestamp.is_some() => return Ok(Outcome::Ignored),
+        KnownRun::Live(run) => Arc::clone(run),
+        KnownRun::Over(over) => match afterwards(context, over).await? {
+            Afterwards::Whole(run) => Arc::new(*run),
+            Afterwards::Done(outcome) => return Ok(outcome),
+        },
+    };
+    context.cloud_events.queued(context, &run);
     let found = gather(context, run).await?;
     let plan = lifecycle::plan(&found.gathered());
     match plan.look_up {
         // Few runs ask for it: the others need not have room for it.
         Some(question) => Box::pin(decide_anew(context, key, found, question)).await,
         None => carry_on(context, found, plan).await,
+    }
+}
+
+/// What is left to do for a run that has ended.
+enum Afterwards {
+    /// Something about its Pod, for which all of the run is needed.
+    Whole(Box<TaskRun>),
+    /// Nothing, or it has been done.
+    Done(Outcome),
+}
+
+/// Looks whether anything is left to do for a run that has ended; for most, nothing ever is.
+async fn afterwards(context: &Context, over: &Over) -> Result<Afterwards, Error> {
+    if over.is_deleting {
+        context.retention.forget(&over.key);
+        return Ok(Afterwards::Done(Outcome::Ignored));
+    }
+    let mut pods = pods_of(context, over);
+    if pods.any(|(_, pod)| !pod.is_spent() || over.has_open_sidecars) {
+        return match context.cluster.get_run(&over.key).await {
+            Ok(run) if run.uid() == &*over.uid && run.is_done() => Ok(Afterwards::Whole(Box::new(run))),
+            // It is another one by now: the watch will tell.
+            Ok(_) => Ok(Afterwards::Done(Outcome::Ignored)),
+            Err(error) if error.is_not_found() => Ok(Afterwards::Done(Outcome::Ignored)),
+            Err(error) => Err(error),
+        };
+    }
+    settle(context, over, None).await.map(Afterwards::Done)
+}
+
+/// The Pods of a run that has ended, of those that are known.
+fn pods_of<'a>(context: &'a Context, over: &'a Over) -> impl Iterator<Item = (Key, Arc<PodView>)> + 'a {
+    let names = [Some(&over.pod), over.earlier_pod.as_ref()];
+    names.into_iter().flatten().filter_map(|name| {
+        let key = Key::new(over.key.namespace.as_str(), &**name);
+        let pod = context.pods.get(&key)?;
+        pod.is_controlled_by(&over.uid).then_some((key, pod))
+    })
+}
+
+/// Nothing is left to do for a run that has ended, but that it may have to go. `next` is when it wants a look
+/// for another reason.
+async fn settle(context: &Context, over: &Over, next: Option<Duration>) -> Result<Outcome, Error> {
+    for (key, pod) in pods_of(context, over) {
+        if pod.is_spent() && !over.has_open_sidecars {
+            context.pods.forget(&key);
+        }
+    }
+    match Box::pin(retention::look(context, over)).await {
+        Ok(leaves) => Ok(Outcome::Settled(earlier(next, leaves))),
+        Err(error) if error.is_conflict() => Ok(Outcome::Conflict),
+        Err(error) => Err(error),
     }
 }
 
@@ -119,7 +178,7 @@ async fn look_up(
 pub async fn perform(context: &Context, found: &Found<'_>, plan: Plan) -> Result<Outcome, Error> {
     let run = &*found.run;
     let (plan, unfinished) = carry_out(context, found, plan).await;
-    let held = match write(context, run, &plan).await {
+    let held = match write(context, found, &plan).await {
         Ok(held) => held,
         Err(error) if error.is_conflict() => return Ok(Outcome::Conflict),
         Err(error) if error.is_not_found() => return Ok(Outcome::Ignored),
@@ -135,10 +194,13 @@ pub async fn perform(context: &Context, found: &Found<'_>, plan: Plan) -> Result
     if let Some(reason) = unfinished.or(unended) {
         return Err(Error::Unfinished(reason));
     }
-    let next = rest(plan.requeue, plan.status.is_done());
-    Ok(Outcome::Settled(held.map_or(next, |wait| {
-        Some(next.map_or(wait, |next| next.min(wait)))
-    })))
+    let done = plan.status.is_done();
+    let next = earlier(rest(plan.requeue, done), held);
+    let known = context.runs.get(&Key::of(&run.metadata));
+    match known.as_deref() {
+        Some(KnownRun::Over(over)) if done => settle(context, over, next).await,
+        _ => Ok(Outcome::Settled(next)),
+    }
 }
 
 /// Ends what is needed no more. Says what should be tried again, if there is anything.
@@ -165,9 +227,17 @@ fn emit(context: &Context, run: &TaskRun, event: &Event) {
     });
 }
 
+fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// Writes metadata and status, and tells what the plan has to tell. Where the status can wait, says
 /// how long.
-async fn write(context: &Context, run: &TaskRun, plan: &Plan) -> Result<Option<Duration>, Error> {
+async fn write(context: &Context, found: &Found<'_>, plan: &Plan) -> Result<Option<Duration>, Error> {
+    let run = &*found.run;
     let metadata = status::write_metadata(context, run, plan).await?;
     let key = Key::of(&run.metadata);
     if status::status_differs(run, &plan.status) {
@@ -175,6 +245,8 @@ async fn write(context: &Context, run: &TaskRun, plan: &Plan) -> Result<Option<D
             return Ok(Some(wait));
         }
         status::write_status(context, run, &metadata, &plan.status).await?;
+        context.cloud_events.written(context, run, &plan.status);
+        context.measure.written(run, found.pod.as_deref(), &plan.status);
     } else {
         context.pace.forget(&key);
     }
@@ -212,23 +284,33 @@ fn is_transient(refusal: &Refusal) -> Option<String> {
 
 fn rest(requeue: Option<Duration>, done: bool) -> Option<Duration> {
     match requeue {
+        _ if done => requeue,
         Some(wait) => Some(wait.min(LONGEST_REST)),
-        None if done => None,
         None => Some(LONGEST_REST),
     }
 }
 
-/// Tells people who describe the run that work on it fails, in a way that waiting will not change.
-pub fn tell(context: &Context, key: &Key, error: &Error) {
-    if error.retry_helps() {
+/// How many failures in a row are no news to people: most are over before anybody could read of them.
+const SILENT_FAILURES: u32 = 2;
+
+/// Tells people who describe the run that work on it fails: at once where waiting will not change it, else
+/// once it has failed a few times in a row.
+pub fn tell(context: &Context, key: &Key, error: &Error, failures: u32) {
+    if error.retry_helps() && failures != SILENT_FAILURES + 1 {
         return;
     }
-    if let Some(run) = context.runs.get(key) {
+    if let Some(known) = context.runs.get(key) {
+        let reason = error.event_reason();
+        let message = if reason == UPDATE_FAILED {
+            format!("Failed to update status for \"{}\": {error}", key.name)
+        } else {
+            error.to_string()
+        };
         context.events.emit(Note {
-            about: events::task_run(&run),
+            about: known.reference(),
             severity: Severity::Warning,
-            reason: error.event_reason(),
-            message: error.to_string(),
+            reason,
+            message,
         });
     }
 }
@@ -245,6 +327,7 @@ mod tests {
             (None, false, Some(seconds(600))),
             (Some(seconds(5)), false, Some(seconds(5))),
             (Some(seconds(5)), true, Some(seconds(5))),
+            (Some(seconds(7200)), true, Some(seconds(7200))),
             (Some(seconds(7200)), false, Some(seconds(600))),
         ] {
             assert_eq!(rest(requeue, done), expected, "{requeue:?} {done}");

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin,
     args::Args,
-    client, cluster, config_watch,
+    client, cloud_events, cluster, config_watch,
     context::{Context, Settings},
     error::Error,
     events,
@@ -29,7 +29,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let settings = Settings::from(&args);
     let client = client::connect(args.concurrency).await?;
     let mut registry = Registry::default();
-    let (context, notes) = Context::new(settings, client, cluster::TIME_LIMIT, &mut registry);
+    let (context, notes, lanes) = Context::new(settings, client, cluster::TIME_LIMIT, &mut registry);
     let claim = Claim {
         client: client::connect_for_lease().await?,
         identity: args.identity,
@@ -67,6 +67,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
         events::send(
             notes,
             context.cluster.clone(),
+            context.metrics.clone(),
+            stop.clone(),
+        ),
+    ));
+    parts.spawn(named(
+        "CloudEvent sender",
+        cloud_events::send(
+            lanes,
+            context.events.clone(),
             context.metrics.clone(),
             stop.clone(),
         ),
@@ -135,9 +144,7 @@ async fn serve(context: Arc<Context>, claim: Claim, shutdown: CancellationToken)
     let result = if is_leading {
         context.metrics.leading.set(1);
         context.queue.open();
-        for key in context.runs.keys() {
-            context.queue.add(key);
-        }
+        context.queue_all();
         tracing::info!(
             task_runs = context.runs.len(),
             pods = context.pods.len(),

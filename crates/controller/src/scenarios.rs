@@ -3,7 +3,9 @@
 mod images;
 mod injected;
 mod results_log;
+mod retention;
 mod streams;
+mod writes;
 
 use std::sync::Arc;
 
@@ -18,11 +20,11 @@ use tektite_core::lifecycle::{Effect, Event, Plan, Refusal, Severity};
 
 use crate::{
     apply::apply,
-    cache::Key,
+    cache::{Cached, Key},
     context::Context,
     gather::gather,
-    reconcile::{Outcome, perform, reconcile},
-    testing::{Script, TestContext, context, going_on, pod_of, run},
+    reconcile::{Outcome, perform, reconcile, tell},
+    testing::{Script, TestContext, context, failure, going_on, over, pod_of, run},
 };
 
 const PODS: &str = "/api/v1/namespaces/n/pods";
@@ -50,12 +52,8 @@ async fn act(context: &Context, run: &TaskRun, plan: Plan) -> Result<Outcome, cr
 }
 
 fn version(context: &Context) -> Option<String> {
-    context
-        .runs
-        .get(&Key::new("n", "r"))?
-        .metadata
-        .resource_version
-        .clone()
+    let known = context.runs.get(&Key::new("n", "r"))?;
+    known.version().map(str::to_owned)
 }
 
 fn with_version(run: &TaskRun, version: &str) -> TaskRun {
@@ -361,15 +359,55 @@ async fn what_ends_a_pod_comes_after_the_word_that_its_run_is_over() {
 }
 
 #[tokio::test]
-async fn other_peoples_runs_are_not_touched() {
+async fn failures_are_told_when_waiting_does_not_help_or_has_not_helped() {
+    let error = |verb, code, reason| crate::error::Error::Api {
+        verb,
+        kind: "TaskRun",
+        source: Box::new(kube::Error::Api(failure(code, reason, "because", "").boxed())),
+    };
+    for (error, failures, expected) in [
+        (error("update", 503, "ServiceUnavailable"), 1, None),
+        (
+            error("update", 503, "ServiceUnavailable"),
+            3,
+            Some((
+                "UpdateFailed",
+                "Failed to update status for \"r\": failed to update TaskRun: because",
+            )),
+        ),
+        (error("update", 503, "ServiceUnavailable"), 4, None),
+        (
+            error("patch", 403, "Forbidden"),
+            1,
+            Some(("Error", "failed to patch TaskRun: because")),
+        ),
+        (
+            error("get", 403, "Forbidden"),
+            1,
+            Some(("InternalError", "failed to get TaskRun: because")),
+        ),
+    ] {
+        let TestContext {
+            context, mut notes, ..
+        } = context();
+        context.runs.apply(run("r"));
+        tell(&context, &Key::new("n", "r"), &error, failures);
+        let told = notes.try_recv().ok().map(|waiting| waiting.note);
+        let told = told.as_ref().map(|note| (note.reason, note.message.as_str()));
+        assert_eq!(told, expected);
+    }
+}
+
+#[tokio::test]
+async fn runs_on_their_way_out_are_not_touched() {
     let TestContext {
         context, mut server, ..
     } = context();
-    let mut foreign = run("foreign");
-    foreign.spec.managed_by = Some("example.com/other".to_owned());
     let mut going = run("going");
     going.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
-    for run in [foreign, going] {
+    let mut gone = going.clone();
+    gone.status = Some(over());
+    for run in [going, gone] {
         let key = Key::of(&run.metadata);
         context.runs.apply(run);
         assert_eq!(reconcile(&context, &key).await.unwrap(), Outcome::Ignored);

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Client,
@@ -13,6 +14,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tektite_api::{Condition, ConditionStatus, TaskRun, TaskRunStatus, labels, status::SUCCEEDED};
 use tektite_core::{
+    condition,
     delivery::{Delivery, DeliveryMode},
     pod_view::PodView,
 };
@@ -20,6 +22,7 @@ use tokio::sync::mpsc;
 use tower_test::mock::{Handle, SendResponse, pair};
 
 use crate::{
+    cloud_events::Lanes,
     context::{Context, Settings},
     error::Error,
     events::Waiting,
@@ -60,6 +63,15 @@ pub(crate) fn going_on() -> TaskRunStatus {
         }],
         ..TaskRunStatus::default()
     }
+}
+
+/// The end of a run, a moment ago.
+pub(crate) fn over() -> TaskRunStatus {
+    let mut status = going_on();
+    status.conditions[0].status = ConditionStatus::True;
+    "Succeeded".clone_into(&mut status.conditions[0].reason);
+    status.completion_time = Some(condition::time(Timestamp::now()));
+    status
 }
 
 pub(crate) fn pod_of(run: &TaskRun) -> PodView {
@@ -115,6 +127,7 @@ pub(crate) struct TestContext {
     pub(crate) context: Arc<Context>,
     pub(crate) server: Script,
     pub(crate) notes: mpsc::Receiver<Waiting>,
+    pub(crate) lanes: Lanes,
     pub(crate) registry: Registry,
 }
 
@@ -137,12 +150,13 @@ pub(crate) fn context() -> TestContext {
         revision: "0123abc",
     };
     let mut registry = Registry::default();
-    let (context, notes) = Context::new(settings, client, LIMIT, &mut registry);
+    let (context, notes, lanes) = Context::new(settings, client, LIMIT, &mut registry);
     context.queue.open();
     TestContext {
         context,
         server,
         notes,
+        lanes,
         registry,
     }
 }
@@ -160,13 +174,21 @@ pub(crate) struct Asked {
 impl Script {
     /// Waits for the next request, which must be this one.
     pub(crate) async fn expect(&mut self, method: Method, path: &str) -> Asked {
-        let next = tokio::time::timeout(Duration::from_secs(5), self.0.next_request());
-        let (request, send) = next.await.expect("a request in time").expect("a request");
-        assert_eq!((request.method(), request.uri().path()), (&method, path));
+        let next = tokio::time::timeout(Duration::from_secs(5), self.next());
+        let (was, at, asked) = next.await.expect("a request in time");
+        assert_eq!((&was, at.as_str()), (&method, path));
+        asked
+    }
+
+    /// Waits for the next request: its method, its path, and the rest.
+    pub(crate) async fn next(&mut self) -> (Method, String, Asked) {
+        let (request, send) = self.0.next_request().await.expect("a request");
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or_default().to_owned();
         let bytes = request.into_body().collect_bytes().await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Asked { body, query, send }
+        (method, path, Asked { body, query, send })
     }
 
     /// Answers look-ups of what is not there, until nothing more comes; writes fail the test.

@@ -1,10 +1,13 @@
 //! Which changes are reason enough to look at a TaskRun. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use tektite_api::{TaskRun, labels};
+use tektite_api::labels;
 use tektite_core::pod_view::PodView;
 
-use crate::cache::{Change, Key};
+use crate::{
+    cache::{Change, Key},
+    known::KnownRun,
+};
 
 /// Whether `run` is ours: another controller may have been asked for.
 pub fn is_ours(managed_by: Option<&str>) -> bool {
@@ -13,18 +16,21 @@ pub fn is_ours(managed_by: Option<&str>) -> bool {
 
 /// Whether the change of a TaskRun is worth a look. Our own status writes never come here: the
 /// cache knows them before the watch does.
-pub fn run_matters(change: &Change<TaskRun>) -> bool {
+pub fn run_matters(change: &Change<KnownRun>) -> bool {
     let Some(after) = &change.after else {
         // Its Pod goes with it, by its owner reference.
         return false;
     };
-    if !is_ours(after.spec.managed_by.as_deref()) {
-        return false;
-    }
     let Some(before) = &change.before else {
         return true;
     };
-    metadata_matters(&before.metadata, &after.metadata) || before.status != after.status
+    match (&**before, &**after) {
+        (KnownRun::Live(before), KnownRun::Live(after)) => {
+            metadata_matters(&before.metadata, &after.metadata) || before.status != after.status
+        }
+        (KnownRun::Over(before), KnownRun::Over(after)) => before.differs(after),
+        _ => true,
+    }
 }
 
 /// The TaskRun that a change of a Pod concerns.
@@ -62,9 +68,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::testing::{pod_of, run};
+    use crate::testing::{over, pod_of, run};
     use k8s_openapi::{api::core::v1::PodStatus, apimachinery::pkg::apis::meta::v1::Time};
-    use tektite_api::TaskRunStatus;
+    use tektite_api::{TaskRun, TaskRunStatus};
 
     fn change<T>(before: Option<T>, after: Option<T>) -> Change<T> {
         Change {
@@ -80,10 +86,10 @@ mod tests {
             let mut after = run("r");
             after.metadata.resource_version = Some("2".to_owned());
             alter(&mut after);
-            run_matters(&change(Some(run("r")), Some(after)))
+            run_matters(&change(Some(run("r").into()), Some(after.into())))
         };
-        assert!(run_matters(&change(None, Some(run("r")))));
-        assert!(!run_matters(&change(Some(run("r")), None)));
+        assert!(run_matters(&change(None, Some(run("r").into()))));
+        assert!(!run_matters(&change(Some(run("r").into()), None)));
         assert!(!changed(|_| {}), "a new version alone is nothing");
         assert!(!changed(
             |run| run.metadata.finalizers = Some(vec!["f".to_owned()])
@@ -105,14 +111,34 @@ mod tests {
                 ..TaskRunStatus::default()
             });
         }));
-        assert!(!changed(|run| {
-            run.metadata.generation = Some(2);
-            run.spec.managed_by = Some("example.com/other".to_owned());
-        }));
-        assert!(changed(|run| {
-            run.metadata.generation = Some(2);
-            run.spec.managed_by = Some("tekton.dev/pipeline".to_owned());
-        }));
+        assert!(changed(|run| run.status = Some(over())), "it has ended");
+        let ended = |alter: fn(&mut TaskRun)| {
+            let mut before = run("r");
+            before.status = Some(over());
+            let mut after = before.clone();
+            after.metadata.resource_version = Some("2".to_owned());
+            alter(&mut after);
+            run_matters(&change(Some(before.into()), Some(after.into())))
+        };
+        assert!(!ended(|_| {}));
+        assert!(!ended(
+            |run| run.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into())
+        ));
+        assert!(ended(|run| run.metadata.annotations = Some(
+            [(labels::TTL_AFTER_FINISHED.to_owned(), "5".to_owned())].into()
+        )));
+        assert!(ended(|run| run.status = None), "somebody has it run again");
+    }
+
+    #[test]
+    fn whose_runs() {
+        for (managed_by, ours) in [
+            (None, true),
+            (Some("tekton.dev/pipeline"), true),
+            (Some("example.com/other"), false),
+        ] {
+            assert_eq!(is_ours(managed_by), ours, "{managed_by:?}");
+        }
     }
 
     #[test]

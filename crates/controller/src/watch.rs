@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::core::v1::LimitRange, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
     core::NamespaceResourceScope,
@@ -17,11 +17,12 @@ use tektite_core::{lifecycle::Severity, pod_view::PodView};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::{Cache, Change, Key},
+    cache::{Cache, Cached, Change, Key},
     context::Context,
     decode::{Broken, Decoded, Readable},
     error::explain_watch,
     events::{self, Note},
+    known::KnownRun,
     metrics::KindLabels,
     readiness::Gate,
     trigger::{is_ours, pod_matters, run_matters, run_of_pod},
@@ -34,11 +35,13 @@ const WATCH_SECONDS: u32 = 120;
 /// Follows all TaskRuns until `stop`.
 pub async fn task_runs(context: Arc<Context>, stop: CancellationToken) {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    let changed = |change: Change<TaskRun>| take_run(&context, change);
+    let changed = |change: Change<KnownRun>| take_run(&context, change);
     Follow {
         context: &context,
         cache: &context.runs,
         gate: Gate::TaskRuns,
+        // Other controllers' runs are none of our business.
+        remember: |run: TaskRun| is_ours(run.spec.managed_by.as_deref()).then(|| run.into()),
         broken: HashMap::new(),
     }
     .until(stop, config, changed)
@@ -51,14 +54,19 @@ pub async fn limit_ranges(context: Arc<Context>, stop: CancellationToken) {
         context: &context,
         cache: &context.limit_ranges,
         gate: Gate::LimitRanges,
+        remember: Some,
         broken: HashMap::new(),
     }
-    .until(stop, watcher::Config::default().timeout(WATCH_SECONDS), |_| {})
+    .until::<LimitRange>(stop, watcher::Config::default().timeout(WATCH_SECONDS), |_| {})
     .await;
 }
 
-/// Follows the Pods of TaskRuns until `stop`.
+/// Follows the Pods of TaskRuns until `stop`. The runs come first: a Pod whose run is over is not kept.
 pub async fn pods(context: Arc<Context>, stop: CancellationToken) {
+    tokio::select! {
+        () = context.readiness.wait_for(Gate::TaskRuns) => {}
+        () = stop.cancelled() => return,
+    }
     let config = watcher::Config::default()
         .timeout(WATCH_SECONDS)
         .labels(labels::TASK_RUN);
@@ -67,18 +75,36 @@ pub async fn pods(context: Arc<Context>, stop: CancellationToken) {
         context: &context,
         cache: &context.pods,
         gate: Gate::Pods,
+        remember: |pod| Some(pod).filter(|pod| matters(&context, pod)),
         broken: HashMap::new(),
     }
     .until(stop, config, changed)
     .await;
 }
 
-fn take_run(context: &Context, change: Change<TaskRun>) {
+/// Whether anything can still come of `pod`.
+pub fn matters(context: &Context, pod: &PodView) -> bool {
+    let run = pod.task_run().map(|name| Key::new(pod.namespace(), name));
+    let run = run.and_then(|key| context.runs.get(&key));
+    match run.as_deref() {
+        Some(KnownRun::Over(over)) => !pod.is_spent() || over.has_open_sidecars,
+        _ => true,
+    }
+}
+
+fn take_run(context: &Context, change: Change<KnownRun>) {
     if change.after.is_none() {
         context.queue.forget(&change.key);
         context.pace.forget(&change.key);
+        context.retention.forget(&change.key);
+        context.measure.forget(&change.key);
     }
     if run_matters(&change) {
+        if let (None, Some(KnownRun::Live(run))) = (&change.before, change.after.as_deref())
+            && context.queue.is_open()
+        {
+            context.measure.arrived(&change.key, run);
+        }
         context.queue.add(change.key);
     }
 }
@@ -91,32 +117,44 @@ fn take_pod(context: &Context, change: &Change<PodView>) {
     }
 }
 
+/// What a watch can be about.
+trait Followed:
+    k8s_openapi::Metadata<Ty = ObjectMeta>
+    + k8s_openapi::Resource<Scope = NamespaceResourceScope>
+    + Clone
+    + std::fmt::Debug
+    + Readable
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl Followed for TaskRun {}
+impl Followed for PodView {}
+impl Followed for LimitRange {}
+
 /// One watch.
-struct Follow<'a, T> {
+struct Follow<'a, C, R> {
     context: &'a Context,
-    cache: &'a Cache<T>,
+    cache: &'a Cache<C>,
     gate: Gate,
+    /// What is remembered of an object, if anything is.
+    remember: R,
     /// The versions of objects that do not fit, so that a new list tells nothing twice.
     broken: HashMap<Key, Option<String>>,
 }
 
-impl<T> Follow<'_, T>
-where
-    T: k8s_openapi::Metadata<Ty = ObjectMeta>
-        + k8s_openapi::Resource<Scope = NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + Readable
-        + Send
-        + Sync
-        + 'static,
-{
-    async fn until(
+impl<C: Cached, R> Follow<'_, C, R> {
+    async fn until<T>(
         mut self,
         stop: CancellationToken,
         config: watcher::Config,
-        mut changed: impl FnMut(Change<T>),
-    ) {
+        mut changed: impl FnMut(Change<C>),
+    ) where
+        T: Followed,
+        R: Fn(T) -> Option<C>,
+    {
         let api: Api<Decoded<T>> = api(
             self.context.cluster.client(),
             self.context.settings.watch_namespace.as_deref(),
@@ -141,11 +179,19 @@ where
         }
     }
 
-    fn take(&mut self, event: Event<Decoded<T>>, changed: &mut impl FnMut(Change<T>)) {
+    fn take<T>(&mut self, event: Event<Decoded<T>>, changed: &mut impl FnMut(Change<C>))
+    where
+        T: Followed,
+        R: Fn(T) -> Option<C>,
+    {
         match event {
             Event::Init => self.cache.begin_list(),
-            Event::InitApply(Decoded::Whole(object)) => self.cache.list_item(*object),
-            Event::InitApply(Decoded::Broken(broken)) => self.take_broken(&broken),
+            Event::InitApply(Decoded::Whole(object)) => {
+                if let Some(object) = (self.remember)(*object) {
+                    self.cache.list_item(object);
+                }
+            }
+            Event::InitApply(Decoded::Broken(broken)) => self.take_broken::<T>(&broken),
             Event::InitDone => {
                 for change in self.cache.end_list() {
                     changed(change);
@@ -153,13 +199,19 @@ where
                 self.context.readiness.open(self.gate);
             }
             Event::Apply(Decoded::Whole(object)) => {
-                self.broken.remove(&Key::of(object.metadata()));
-                if let Some(change) = self.cache.apply(*object) {
-                    changed(change);
+                let key = Key::of(object.metadata());
+                self.broken.remove(&key);
+                match (self.remember)(*object) {
+                    Some(object) => {
+                        if let Some(change) = self.cache.apply(object) {
+                            changed(change);
+                        }
+                    }
+                    None => self.cache.forget(&key),
                 }
             }
             Event::Apply(Decoded::Broken(broken)) => {
-                self.take_broken(&broken);
+                self.take_broken::<T>(&broken);
                 // What it was before is no ground for decisions any more.
                 if let Some(change) = self.cache.delete(&broken.metadata) {
                     changed(change);
@@ -175,7 +227,7 @@ where
         }
     }
 
-    fn take_broken(&mut self, broken: &Broken) {
+    fn take_broken<T: Followed>(&mut self, broken: &Broken) {
         if !is_ours(broken.managed_by.as_deref()) {
             return;
         }

@@ -11,6 +11,7 @@ use crate::{
     cache::Key,
     context::Context,
     error::Error,
+    measure::Calls,
     queue::Next,
     reconcile::{Outcome, reconcile, tell},
 };
@@ -33,6 +34,8 @@ pub async fn work(context: Arc<Context>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             key = context.queue.next() => key,
         };
+        #[expect(clippy::cast_precision_loss, reason = "nobody counts that far")]
+        context.metrics.queue_length.observe(context.queue.depth() as f64);
         let context = Arc::clone(&context);
         looks.spawn(async move {
             look(&context, &key).await;
@@ -58,7 +61,8 @@ async fn look(context: &Context, key: &Key) {
     context.metrics.working.inc();
     // A panic is a bug in the way one run is treated; the others must not pay for it.
     let attempt = AssertUnwindSafe(reconcile(context, key)).catch_unwind();
-    let result = Box::pin(attempt).instrument(span.clone()).await;
+    let (result, calls) = Calls::counted(Box::pin(attempt).instrument(span.clone())).await;
+    context.measure.looked(key, &calls);
     context.metrics.working.dec();
     let _in_span = span.enter();
     let (word, next) = match &result {
@@ -91,5 +95,5 @@ fn report(context: &Context, key: &Key, error: &Error, failures: u32, wait: Opti
     } else {
         tracing::error!(%error, failures, ?wait, "will try again, though somebody must act first");
     }
-    tell(context, key, error);
+    tell(context, key, error, failures);
 }

@@ -3,14 +3,21 @@
 //! Values are read once into types; an unknown key is no error, since the ConfigMaps are shared
 //! with engines that know more keys.
 
+mod events;
 mod lifecycle;
 mod log;
+mod observability;
 mod recorded;
+mod source;
 
 use std::collections::BTreeMap;
 
 use tektite_api::{GoDuration, PodTemplate, WorkspaceBinding};
 use tektite_protocol::log::{LogFormat, LogLevel};
+
+pub use events::{Events, Sink};
+pub use observability::{DurationType, Level, Observability};
+pub use source::{Source, problem};
 
 use tektite_protocol::{
     flags::{ResultsFrom, SIDECAR_LOGS},
@@ -23,6 +30,7 @@ pub use recorded::{KEEP_POD, Recorded};
 use crate::{
     container_defaults::ContainerResources,
     image::settings::{self, LookUpSettings},
+    retention,
     sidecars::{self, Form, Injected, Readiness},
 };
 
@@ -33,6 +41,20 @@ pub struct Config {
     pub defaults: Defaults,
     /// `feature-flags`.
     pub flags: FeatureFlags,
+    /// `config-observability`.
+    pub observability: Observability,
+    /// `config-events`.
+    pub events: Events,
+}
+
+impl Config {
+    /// Where CloudEvents go: what `config-events` says, else the older key of `config-defaults`.
+    pub fn sink(&self) -> Option<&Sink> {
+        self.events
+            .sink
+            .as_ref()
+            .or(self.defaults.cloud_events_sink.as_ref())
+    }
 }
 
 /// What objects get where they say nothing: ConfigMap `config-defaults`.
@@ -50,6 +72,8 @@ pub struct Defaults {
     pub forbidden_env: Vec<String>,
     /// `default-resolver-type`.
     pub resolver_type: String,
+    /// `default-cloud-events-sink`.
+    pub cloud_events_sink: Option<Sink>,
     /// `default-task-run-workspace-binding`: what lies behind a workspace that a run leaves unbound.
     pub workspace_binding: Option<WorkspaceBinding>,
     /// `default-container-resource-requirements`.
@@ -58,6 +82,8 @@ pub struct Defaults {
     pub lifecycle: LifecycleSettings,
     /// How registries are asked what images run.
     pub image_look_up: LookUpSettings,
+    /// How long finished runs stay.
+    pub retention: retention::Settings,
     /// `entrypoint-log`: how much the entrypoint says where a run says nothing about it.
     pub entrypoint_log: LogLevel,
     /// `entrypoint-log-format`: in which form.
@@ -73,10 +99,12 @@ impl Default for Defaults {
             pod_template: None,
             forbidden_env: Vec::new(),
             resolver_type: String::new(),
+            cloud_events_sink: None,
             workspace_binding: None,
             container_resources: ContainerResources::default(),
             lifecycle: LifecycleSettings::default(),
             image_look_up: LookUpSettings::default(),
+            retention: retention::Settings::default(),
             entrypoint_log: LogLevel::default(),
             entrypoint_log_format: LogFormat::default(),
         }
@@ -192,49 +220,21 @@ pub enum ConfigError {
         /// What it may hold.
         allowed: &'static str,
     },
+    /// In another ConfigMap.
+    #[error("failed parsing {map} \"{key}\": \"{value}\" is not allowed; {allowed}")]
+    Other {
+        /// The ConfigMap's name.
+        map: &'static str,
+        /// Its key.
+        key: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        allowed: String,
+    },
 }
 
 type Data = BTreeMap<String, String>;
-
-/// One of the ConfigMaps that settings come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// `config-defaults`.
-    Defaults,
-    /// `feature-flags`.
-    Flags,
-}
-
-impl Source {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Defaults, Self::Flags];
-
-    /// The ConfigMap's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Defaults => "config-defaults",
-            Self::Flags => "feature-flags",
-        }
-    }
-
-    /// The source that is called `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.name() == name)
-    }
-
-    /// `config` with this source's part read from `data`.
-    ///
-    /// # Errors
-    /// The first key that cannot be read.
-    pub fn read(self, config: &Config, data: &Data) -> Result<Config, ConfigError> {
-        let mut config = config.clone();
-        match self {
-            Self::Defaults => config.defaults = Defaults::parse(data)?,
-            Self::Flags => config.flags = FeatureFlags::parse(data)?,
-        }
-        Ok(config)
-    }
-}
 
 impl Defaults {
     /// Reads the data of `config-defaults`.
@@ -272,6 +272,9 @@ impl Defaults {
         if let Some(value) = get("default-resolver-type") {
             value.clone_into(&mut defaults.resolver_type);
         }
+        let sink = "default-cloud-events-sink";
+        defaults.cloud_events_sink =
+            events::sink(data, sink).map_err(|value| bad(sink, &value, Sink::ALLOWED))?;
         if let Some(value) = get("default-forbidden-env") {
             defaults.forbidden_env = value
                 .split(',')
@@ -322,6 +325,7 @@ impl Defaults {
         }
         defaults.lifecycle = LifecycleSettings::read(data)?;
         defaults.image_look_up = LookUpSettings::parse(data)?;
+        defaults.retention = retention::Settings::parse(data)?;
         Ok(defaults)
     }
 }
@@ -521,6 +525,7 @@ const OTHERS: [&str; 26] = [
 /// Every key that means something.
 pub fn keys() -> impl Iterator<Item = &'static str> + Clone {
     let own = lifecycle::KEYS.into_iter().chain(settings::KEYS);
+    let own = own.chain(retention::KEYS);
     OTHERS.into_iter().chain(SWITCHES).chain(own)
 }
 

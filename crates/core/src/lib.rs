@@ -16,10 +16,13 @@
 //! | build | [`pod`] | makes the Pod |
 //! | observe | [`observe`] | reads the Pod into a status |
 //! | decide | [`lifecycle`] | puts the above in order and says what to do |
+//! | tell | [`cloud_event`] | says what other programs hear of it |
+//! | retain | [`retention`] | says which finished runs go |
 //!
 //! No client, no clock, no async runtime: values in, values out. Time is a parameter.
 
 pub mod account;
+pub mod cloud_event;
 pub mod condition;
 pub mod config;
 pub mod container_defaults;
@@ -40,6 +43,7 @@ pub mod quantity;
 pub mod reason;
 pub mod resolve;
 pub mod resources;
+pub mod retention;
 pub mod sidecars;
 pub mod step_action;
 pub mod substitute;

@@ -1,7 +1,8 @@
 //! A Pod as the controller keeps it: what tells how a run goes, and no spec.
 
+use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{ContainerStatus, PodStatus},
+    api::core::v1::{ContainerStatus, PodCondition, PodStatus},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,16 @@ impl PodView {
         self.metadata.uid.as_deref().unwrap_or_default()
     }
 
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Whether all its containers have ended for good.
+    pub fn is_spent(&self) -> bool {
+        matches!(self.phase(), Phase::Succeeded | Phase::Failed)
+    }
+
     /// Whether the object with `uid` controls it.
     pub fn is_controlled_by(&self, uid: &str) -> bool {
         let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
@@ -119,6 +130,15 @@ impl PodView {
         self.containers()
             .iter()
             .filter(|container| container.name.starts_with("step-"))
+    }
+
+    /// When it was given its node.
+    pub fn scheduled(&self) -> Option<Timestamp> {
+        let conditions = self.status.conditions.as_deref().unwrap_or_default();
+        let is_it =
+            |condition: &&PodCondition| condition.type_ == "PodScheduled" && condition.status == "True";
+        let condition = conditions.iter().find(is_it)?;
+        condition.last_transition_time.as_ref().map(|time| time.0)
     }
 
     /// Statuses of init containers.

@@ -13,11 +13,10 @@ use tektite_api::{
     decode::{self, Misfit, Reading, Unknown},
 };
 use tektite_core::{
-    config::{Config, Source},
+    config::{self, Config},
     defaults,
-    election::{self, Election},
     field_error::{FieldError, FieldErrors},
-    validate::{self, text, unknown, warnings},
+    validate::{self, unknown, warnings},
 };
 
 use crate::{
@@ -487,38 +486,10 @@ pub fn config(request: &Request, namespace: &str) -> Verdict {
         .pointer("/metadata/name")
         .and_then(Value::as_str)
         .unwrap_or(&request.name);
-    let (error, misspelt) = match Source::from_name(name) {
-        Some(source) => (
-            source
-                .read(&Config::default(), &data)
-                .err()
-                .map(|error| error.to_string()),
-            misspelt(&data, tektite_core::config::keys()),
-        ),
-        None if name == election::CONFIG => (
-            Election::parse(&data).err().map(|error| error.to_string()),
-            misspelt(&data, election::keys()),
-        ),
-        None => (None, None),
-    };
-    match misspelt.or(error) {
+    match config::problem(name, &data) {
         Some(message) => Verdict::Deny(format!("validation failed: {message}")),
         None => Verdict::allow(),
     }
-}
-
-/// The first key of `data` that means nothing, though it nearly does.
-fn misspelt(
-    data: &BTreeMap<String, String>,
-    keys: impl Iterator<Item = &'static str> + Clone,
-) -> Option<String> {
-    data.keys().find_map(|key| {
-        let is_known = keys.clone().any(|known| known == key);
-        let meant = text::nearest(key, keys.clone()).filter(|_| !is_known)?;
-        Some(format!(
-            "unknown key \"{key}\": data[{key}]\n- data[{key}]: did you mean \"{meant}\"?"
-        ))
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The operator's settings, followed live from two ConfigMaps.
+//! The operator's settings, followed live: those that decide what is admitted.
 //!
 //! A missing ConfigMap means defaults; one that cannot be read leaves the last good one in force.
 
@@ -23,8 +23,8 @@ pub async fn follow(client: Client, namespace: &str, state: Arc<State>) {
             .map_ok(move |map| (source, map))
             .boxed()
     };
-    let mut changes = futures::stream::select(watch(Source::Defaults), watch(Source::Flags));
-    let mut unread = Source::ALL.to_vec();
+    let mut changes = futures::stream::select_all(Source::OF_ADMISSION.map(watch));
+    let mut unread = Source::OF_ADMISSION.to_vec();
     while let Some(change) = changes.next().await {
         match change {
             Ok((source, map)) => {

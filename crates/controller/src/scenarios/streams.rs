@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde_json::json;
+use tektite_core::config::Source;
 use tokio_util::sync::CancellationToken;
 
 use super::{POD, with_version};
@@ -36,7 +37,11 @@ async fn a_watch_fills_cache_and_queue_whatever_comes() {
     }));
     let asked = server.expect(Method::GET, LIST).await;
     assert!(!context.readiness.missing().contains(&Gate::TaskRuns));
-    assert_eq!((context.runs.len(), context.queue.depth()), (2, 1));
+    assert_eq!(
+        (context.runs.len(), context.queue.depth()),
+        (1, 1),
+        "others' are not kept"
+    );
     assert_eq!(notes.try_recv().unwrap().note.reason, "Undecodable");
 
     let mut own_write = with_version(&run("r"), "10");
@@ -79,21 +84,30 @@ async fn settings_are_read_before_anything_is_done() {
             "apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": "9"}, "items": items,
         })
     };
-    let first = server.expect(Method::GET, LIST).await;
-    let second = server.expect(Method::GET, LIST).await;
+    let mut asked = Vec::new();
+    for _ in Source::ALL {
+        asked.push(server.expect(Method::GET, LIST).await);
+    }
     let flags = json!([{
         "metadata": {"name": "feature-flags", "namespace": "system", "resourceVersion": "2"},
         "data": {"enable-api-fields": "alpha"},
     }]);
-    let (defaults, switches) = if first.query.contains("config-defaults") {
-        (first, second)
-    } else {
-        (second, first)
-    };
-    switches.with(&list(flags));
-    let _watch = server.expect(Method::GET, LIST).await;
+    let mut defaults = None;
+    for asked in asked {
+        if asked.query.contains("config-defaults") {
+            defaults = Some(asked);
+            continue;
+        }
+        let items = if asked.query.contains("feature-flags") {
+            flags.clone()
+        } else {
+            json!([])
+        };
+        asked.with(&list(items));
+        let _watch = server.expect(Method::GET, LIST).await;
+    }
     assert!(context.readiness.missing().contains(&Gate::Config));
-    defaults.with(&list(json!([])));
+    defaults.unwrap().with(&list(json!([])));
     let _watch = server.expect(Method::GET, LIST).await;
     assert!(!context.readiness.missing().contains(&Gate::Config));
     assert_eq!(

@@ -52,6 +52,32 @@ fn errors_name_key_and_value() {
 }
 
 #[test]
+fn every_key_stands_in_the_docs() {
+    let docs = include_str!("../../../../docs/configuration.md");
+    let all = keys();
+    let missing: Vec<_> = all.filter(|key| !docs.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?}");
+}
+
+#[test]
+fn where_cloud_events_go() {
+    let config = |older: &str, newer: &str| {
+        let config =
+            Source::Defaults.read(&Config::default(), &data(&[("default-cloud-events-sink", older)]));
+        Source::Events
+            .read(&config.unwrap(), &data(&[("sink", newer)]))
+            .unwrap()
+    };
+    for (older, newer, expected) in [
+        ("", "", None),
+        ("http://older", "", Some("http://older")),
+        ("http://older", "http://newer", Some("http://newer")),
+    ] {
+        assert_eq!(config(older, newer).sink().map(Sink::as_str), expected);
+    }
+}
+
+#[test]
 fn flags_are_read() {
     let flags = FeatureFlags::parse(&data(&[
         ("enable-api-fields", "ALPHA"),

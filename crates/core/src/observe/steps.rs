@@ -1,10 +1,7 @@
 //! Steps as the Pod shows them, and as the status tells them (runtime.md 5.12).
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus};
 use tektite_api::{
     Step, TaskRunStatus, TaskSpec, labels,
     status::{Provenance, StepState},
@@ -12,7 +9,7 @@ use tektite_api::{
 use tektite_protocol::termination::{self, Entry, Kind, MessageError, key};
 
 use super::sidecars::awaits_readiness;
-use crate::{names, pod_view::PodView};
+use crate::{condition, names, pod_view::PodView};
 
 const PREFIX: &str = "step-";
 
@@ -100,7 +97,7 @@ pub(super) fn read<'a>(spec: &'a TaskSpec, pod: &'a PodView) -> Vec<StepView<'a>
 
 /// When the first step began, as far as the Pod tells: the timeout's clock starts here. A step that waits
 /// for the Pod's other containers has not begun.
-pub(super) fn first_step_began(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
+pub fn first_step_began(spec: &TaskSpec, pod: &PodView) -> Option<Timestamp> {
     if awaits_readiness(pod) {
         return None;
     }
@@ -176,7 +173,8 @@ fn told(view: &StepView<'_>, mut end: ContainerStateTerminated) -> ContainerStat
         .internal(key::STARTED_AT)
         .and_then(|text| text.parse::<Timestamp>().ok())
     {
-        end.started_at = Some(Time(started));
+        // As it is stored: with what is not stored of it, the status would differ for ever.
+        end.started_at = Some(condition::time(started));
     }
     if let Some(code) = view.internal(key::EXIT_CODE).and_then(|text| text.parse().ok()) {
         end.exit_code = code;

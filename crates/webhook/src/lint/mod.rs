@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use tektite_api::{StepAction, Task, decode};
 use tektite_core::{
-    config::{Config, Source},
+    config::{self, Config, Source},
     convert,
     validate::{pair, text, unknown, warnings},
 };
@@ -191,17 +191,19 @@ fn not_served(document: &Document) -> Option<String> {
 }
 
 fn settings(document: &Document, config: &mut Config, findings: &mut Vec<Finding>) {
-    let Some(source) = Source::from_name(&document.name()) else {
-        return;
-    };
     let data = document.tree.get("data").cloned().unwrap_or_default();
     let data = serde_json::from_value::<Option<_>>(data)
         .ok()
         .flatten()
         .unwrap_or_default();
-    match source.read(config, &data) {
-        Ok(read) => *config = read,
-        Err(error) => findings.push(document.finding(Severity::Error, "data", error.to_string(), Vec::new())),
+    if let Some(problem) = config::problem(&document.name(), &data) {
+        findings.push(document.finding(Severity::Error, "data", problem, Vec::new()));
+    }
+    // What can be read is in force for the other files, also beside a key that is misspelt.
+    if let Some(source) = Source::from_name(&document.name())
+        && let Ok(read) = source.read(config, &data)
+    {
+        *config = read;
     }
 }
 

@@ -64,8 +64,22 @@ fn settings_among_the_files_are_in_force() {
     let flags = "---\nkind: ConfigMap\nmetadata: {name: feature-flags}\ndata: {enable-api-fields: alpha}\n";
     assert_eq!(findings(run).len(), 1);
     assert_eq!(findings(&format!("{run}{flags}")), []);
-    let bad = flags.replace("alpha", "gamma");
-    assert!(findings(&bad)[0].2.starts_with("invalid value for feature flag"));
+    for (from, to, expected) in [
+        ("alpha", "gamma", "invalid value for feature flag"),
+        (
+            "enable-api-fields",
+            "enable-api-field",
+            "unknown key \"enable-api-field\"",
+        ),
+        (
+            "feature-flags}\ndata: {enable-api-fields",
+            "config-leader-election-controller}\ndata: {lease-duration",
+            "failed parsing config-leader-election-controller \"lease-duration\"",
+        ),
+    ] {
+        let found = findings(&flags.replace(from, to));
+        assert!(found[0].2.starts_with(expected), "{found:?}");
+    }
 }
 
 #[test]

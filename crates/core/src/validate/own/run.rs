@@ -10,6 +10,7 @@ use crate::{
     delivery::Delivery,
     field_error::FieldError,
     quantity::Quantity,
+    retention::{self, Wish},
     validate::{
         Rules,
         lookup::{Declared, repeated},
@@ -176,6 +177,12 @@ fn annotations(rules: &mut Rules<'_>, run: &TaskRun) {
                 FieldError::own(format!("invalid value: {value}"), &path)
                     .with_note(format!("{path}: write a whole number, 0 or more")),
             ),
+            key if retention::ANNOTATIONS.contains(&key) && Wish::parse(value).is_none() => {
+                rules.push(
+                    FieldError::own(format!("invalid value: {value}"), &path)
+                        .with_note(format!("{path}: \"{value}\" is not allowed; {}", Wish::ALLOWED)),
+                );
+            }
             _ => {}
         }
     }
