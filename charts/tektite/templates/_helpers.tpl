@@ -1,9 +1,24 @@
+{{/* What names begin with. Beside Tekton, nothing may be called as Tekton calls it. */}}
+{{- define "tektite.prefix" -}}
+{{ ternary "tektite" "tekton-pipelines" .Values.besideTekton }}
+{{- end }}
+
+{{/* What names of ConfigMaps begin with. */}}
+{{- define "tektite.configPrefix" -}}
+{{ ternary "tektite-" "" .Values.besideTekton }}
+{{- end }}
+
+{{/* The mutating webhook configuration; the others have `validation.` and `config.` before it. */}}
+{{- define "tektite.admission" -}}
+{{ ternary "webhook.tektite.dev" "webhook.pipeline.tekton.dev" .Values.besideTekton }}
+{{- end }}
+
 {{/* Labels of every object. */}}
 {{- define "tektite.labels" -}}
 app.kubernetes.io/name: tektite
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: tekton-pipelines
+app.kubernetes.io/part-of: {{ include "tektite.prefix" . }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -15,10 +30,10 @@ app.kubernetes.io/part-of: tekton-pipelines
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* What a Deployment selects its Pods by. Argument: the component. */}}
+{{/* What a Deployment selects its Pods by. Arguments: root, component (controller, webhook). */}}
 {{- define "tektite.selector" -}}
-app.kubernetes.io/name: {{ . }}
-app.kubernetes.io/part-of: tekton-pipelines
+app.kubernetes.io/name: {{ include "tektite.prefix" .root }}-{{ .component }}
+app.kubernetes.io/part-of: {{ include "tektite.prefix" .root }}
 {{- end }}
 
 {{/* A full image reference. Arguments: root, and the key below .Values.image. */}}
@@ -53,15 +68,16 @@ seccompProfile:
 {{- with $placement -}}{{ toYaml . }}{{- end -}}
 {{- end }}
 
-{{/* Labels and annotations of a component's Pods. Arguments: name, values. */}}
+{{/* Labels and annotations of a component's Pods. Arguments: root, component (controller, webhook). */}}
 {{- define "tektite.podMetadata" -}}
+{{- $values := index .root.Values .component -}}
 labels:
-  {{- include "tektite.selector" .name | nindent 2 }}
-  app.kubernetes.io/component: {{ trimPrefix "tekton-pipelines-" .name }}
-  {{- with .values.podLabels }}
+  {{- include "tektite.selector" . | nindent 2 }}
+  app.kubernetes.io/component: {{ .component }}
+  {{- with $values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with .values.podAnnotations }}
+{{- with $values.podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -93,13 +109,13 @@ imagePullSecrets:
 {{/* The Secret with the webhook's certificate. Another one where cert-manager keeps it: its type is
 another, too, and that cannot be changed. */}}
 {{- define "tektite.webhookSecret" -}}
-{{ ternary "webhook-certs-cert-manager" "webhook-certs" .Values.webhook.certManager.enabled }}
+{{ include "tektite.configPrefix" . }}{{ ternary "webhook-certs-cert-manager" "webhook-certs" .Values.webhook.certManager.enabled }}
 {{- end }}
 
 {{/* Has cert-manager write the webhook's CA into an object. */}}
 {{- define "tektite.injectCA" -}}
 {{- if .Values.webhook.certManager.enabled -}}
 annotations:
-  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/tekton-pipelines-webhook
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "tektite.prefix" . }}-webhook
 {{- end -}}
 {{- end }}

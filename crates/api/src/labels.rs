@@ -54,5 +54,7 @@ pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
 /// The value of [`EXECUTION_MODE`] for commands without a network.
 pub const HERMETIC: &str = "hermetic";
 
+/// The value of `spec.managedBy` that stands for us where Tekton is there as well.
+pub const MANAGED_BY_US: &str = "tektite.dev/controller";
 /// The value of `spec.managedBy` that stands for Tekton itself.
 pub const MANAGED_BY_TEKTON: &str = "tekton.dev/pipeline";

@@ -21,6 +21,18 @@ pub struct Args {
     #[arg(long, env = "WATCH_NAMESPACE")]
     pub watch_namespace: Option<String>,
 
+    /// Take only TaskRuns with this spec.managedBy; without it, those that are meant for Tekton.
+    #[arg(long, env = "MANAGED_BY", default_value = "")]
+    pub managed_by: String,
+
+    /// What the names of our ConfigMaps begin with, where Tekton's are there as well.
+    #[arg(long, env = "CONFIG_PREFIX", default_value = "")]
+    pub config_prefix: String,
+
+    /// The lease that says which replica works.
+    #[arg(long, env = "LEASE", default_value = "tekton-pipelines-controller")]
+    pub lease: String,
+
     /// The image with the entrypoint.
     #[arg(long, env = "ENTRYPOINT_IMAGE")]
     pub entrypoint_image: String,

@@ -30,7 +30,8 @@ pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
             Api::namespaced(context.cluster.client(), &context.settings.system_namespace);
         // By name, not by label, so that the role can name them, and a label lost in an edit
         // does not silently turn settings back into defaults.
-        watch_object(maps, source.name())
+        let name = format!("{}{}", context.settings.config_prefix, source.name());
+        watch_object(maps, &name)
             .default_backoff()
             .map_ok(move |map| (source, map))
             .map_err(move |error| (source, error))

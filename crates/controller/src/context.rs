@@ -22,14 +22,15 @@ use crate::{
     events::{self, Emitter, Waiting},
     injected::Injected,
     known::KnownRun,
-    measure::Measure,
     log_reads::LogReads,
+    measure::Measure,
     metrics::Metrics,
     pace::Pace,
     queue::{Queue, Urgency},
     readiness::Readiness,
     registry::Registries,
     retention::Retention,
+    trigger::ManagedBy,
 };
 
 /// What was set at the start.
@@ -39,6 +40,10 @@ pub struct Settings {
     pub system_namespace: String,
     /// The only namespace to look at.
     pub watch_namespace: Option<String>,
+    /// Whose runs are ours.
+    pub managed_by: ManagedBy,
+    /// What the names of our ConfigMaps begin with.
+    pub config_prefix: String,
     /// The image with the entrypoint.
     pub image: String,
     /// When nodes pull it.
@@ -58,6 +63,8 @@ impl From<&Args> for Settings {
         Self {
             system_namespace: args.system_namespace.clone(),
             watch_namespace: args.namespace().map(str::to_owned),
+            managed_by: ManagedBy::from(args.managed_by.as_str()),
+            config_prefix: args.config_prefix.clone(),
             image: args.entrypoint_image.clone(),
             pull_policy: args.entrypoint_image_pull_policy.clone(),
             delivery_mode: args.entrypoint_delivery,

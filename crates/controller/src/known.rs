@@ -75,7 +75,7 @@ impl From<TaskRun> for KnownRun {
             return Self::Live(Arc::new(run));
         }
         let finished = Finished::read(&run);
-        let earlier_pod = lifecycle::earlier_pod(&run).map(|name| name.into());
+        let earlier_pod = lifecycle::earlier_pod(&run).map(Into::into);
         let key = Key::of(&run.metadata);
         let status = run.status.unwrap_or_default();
         Self::Over(Box::new(Over {

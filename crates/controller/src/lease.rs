@@ -22,9 +22,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{cluster::MANAGER, error::explain, error::explain_watch};
 
-/// The Lease's name.
-pub const NAME: &str = "tekton-pipelines-controller";
-
 /// How long one request about it may take.
 const REQUEST: Duration = Duration::from_secs(5);
 
@@ -32,10 +29,10 @@ const REQUEST: Duration = Duration::from_secs(5);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// Somebody else has it.
-    #[error("\"{0}\" holds the lease {NAME} now")]
+    #[error("\"{0}\" holds the lease now")]
     Taken(String),
     /// It could not be renewed.
-    #[error("the lease {NAME} could not be renewed for {0:?}")]
+    #[error("the lease could not be renewed for {0:?}")]
     Stale(Duration),
 }
 
@@ -64,16 +61,19 @@ struct Seen {
 /// Our claim to the Lease.
 pub struct Lease {
     leases: Api<Object>,
+    name: String,
     identity: String,
     waits: Election,
     seen: Option<Seen>,
 }
 
 impl Lease {
-    /// The Lease of `namespace`, which `identity` wants to hold. `client` must not retry by itself.
-    pub fn new(client: Client, namespace: &str, identity: String, waits: Election) -> Self {
+    /// The Lease called `name` in `namespace`, which `identity` wants to hold. `client` must not retry by
+    /// itself.
+    pub fn new(client: Client, namespace: &str, name: String, identity: String, waits: Election) -> Self {
         Self {
             leases: Api::namespaced(client, namespace),
+            name,
             identity,
             waits,
             seen: None,
@@ -82,7 +82,7 @@ impl Lease {
 
     /// Waits until the lease is ours.
     pub async fn acquire(&mut self) {
-        let changes = watch_object(self.leases.clone(), NAME).default_backoff();
+        let changes = watch_object(self.leases.clone(), &self.name).default_backoff();
         tokio::pin!(changes);
         let mut told = None;
         loop {
@@ -139,7 +139,7 @@ impl Lease {
     /// Gives the lease back, if it is ours, so that the next replica need not wait for its end.
     pub async fn release(&mut self) {
         let result = async {
-            let object = request(self.leases.get_opt(NAME)).await?;
+            let object = request(self.leases.get_opt(&self.name)).await?;
             self.observe(object, Instant::now());
             if self.seen.as_ref().and_then(Seen::holder) != Some(&*self.identity) {
                 return Ok(());
@@ -163,7 +163,7 @@ impl Lease {
             result => return result.map(|()| None),
         }
         // Something else about it was changed, such as a label, or it was deleted; or it was taken.
-        let object = request(self.leases.get_opt(NAME)).await?;
+        let object = request(self.leases.get_opt(&self.name)).await?;
         self.observe(object, Instant::now());
         match self.seen.as_ref().and_then(Seen::holder) {
             Some(holder) if holder != self.identity => Ok(Some(holder.to_owned())),
@@ -199,7 +199,7 @@ impl Lease {
         let before = self.seen.as_ref().and_then(|seen| seen.object.clone());
         let mut object = before.unwrap_or_else(|| Object {
             metadata: ObjectMeta {
-                name: Some(NAME.to_owned()),
+                name: Some(self.name.clone()),
                 ..ObjectMeta::default()
             },
             spec: None,
@@ -235,7 +235,7 @@ impl Lease {
             ..PostParams::default()
         };
         let written = if object.metadata.resource_version.is_some() {
-            request(self.leases.replace(NAME, &params, &object)).await?
+            request(self.leases.replace(&self.name, &params, &object)).await?
         } else {
             request(self.leases.create(&params, &object)).await?
         };

@@ -7,6 +7,7 @@ use tektite_core::{
     account::Account,
     image::{Question, keyring::Keyring},
     lifecycle::{self, Event, Plan, Refusal, Severity},
+    observe,
     pod_view::PodView,
 };
 
@@ -92,7 +93,7 @@ async fn afterwards(context: &Context, over: &Over) -> Result<Afterwards, Error>
         return Ok(Afterwards::Done(Outcome::Ignored));
     }
     let mut pods = pods_of(context, over);
-    if pods.any(|(_, pod)| !pod.is_spent() || over.has_open_sidecars) {
+    if pods.any(|(_, pod)| !observe::is_quiet(&pod) || over.has_open_sidecars) {
         return match context.cluster.get_run(&over.key).await {
             Ok(run) if run.uid() == &*over.uid && run.is_done() => Ok(Afterwards::Whole(Box::new(run))),
             // It is another one by now: the watch will tell.
@@ -118,7 +119,7 @@ fn pods_of<'a>(context: &'a Context, over: &'a Over) -> impl Iterator<Item = (Ke
 /// for another reason.
 async fn settle(context: &Context, over: &Over, next: Option<Duration>) -> Result<Outcome, Error> {
     for (key, pod) in pods_of(context, over) {
-        if pod.is_spent() && !over.has_open_sidecars {
+        if observe::is_quiet(&pod) && !over.has_open_sidecars {
             context.pods.forget(&key);
         }
     }

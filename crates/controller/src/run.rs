@@ -32,6 +32,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let (context, notes, lanes) = Context::new(settings, client, cluster::TIME_LIMIT, &mut registry);
     let claim = Claim {
         client: client::connect_for_lease().await?,
+        name: args.lease,
         identity: args.identity,
     };
     let listener = admin::listen(args.admin_port).await?;
@@ -104,16 +105,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
 /// How replicas wait for each other.
 async fn waits(context: &Context) -> Election {
     let namespace = &context.settings.system_namespace;
-    let read = match context.cluster.get_config(namespace, election::CONFIG).await {
+    let name = format!("{}{}", context.settings.config_prefix, election::CONFIG);
+    let read = match context.cluster.get_config(namespace, &name).await {
         Ok(data) => Election::parse(&data).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     read.unwrap_or_else(|error| {
-        tracing::error!(
-            config = election::CONFIG,
-            error,
-            "settings not taken; defaults are in force"
-        );
+        tracing::error!(config = name, error, "settings not taken; defaults are in force");
         Election::default()
     })
 }
@@ -121,6 +119,7 @@ async fn waits(context: &Context) -> Election {
 /// What the lease is claimed with.
 struct Claim {
     client: kube::Client,
+    name: String,
     identity: String,
 }
 
@@ -135,7 +134,7 @@ async fn serve(context: Arc<Context>, claim: Claim, shutdown: CancellationToken)
         () = shutdown.cancelled() => return Ok(()),
     };
     let namespace = &context.settings.system_namespace;
-    let mut lease = Lease::new(claim.client, namespace, claim.identity, waits);
+    let mut lease = Lease::new(claim.client, namespace, claim.name, claim.identity, waits);
     // All replicas are warm, one works.
     let is_leading = tokio::select! {
         () = lease.acquire() => true,

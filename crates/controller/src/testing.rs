@@ -27,6 +27,7 @@ use crate::{
     error::Error,
     events::Waiting,
     metrics::Metrics,
+    trigger::ManagedBy,
 };
 
 /// How long a scripted API server is waited for.
@@ -142,6 +143,8 @@ pub(crate) fn context() -> TestContext {
     let settings = Settings {
         system_namespace: "system".to_owned(),
         watch_namespace: None,
+        managed_by: ManagedBy::Tekton,
+        config_prefix: String::new(),
         image: "entrypoint:1".to_owned(),
         pull_policy: "IfNotPresent".to_owned(),
         delivery_mode: DeliveryMode::Always(Delivery::InitContainer),

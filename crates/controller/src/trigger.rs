@@ -9,9 +9,32 @@ use crate::{
     known::KnownRun,
 };
 
-/// Whether `run` is ours: another controller may have been asked for.
-pub fn is_ours(managed_by: Option<&str>) -> bool {
-    managed_by.is_none_or(|name| name == labels::MANAGED_BY_TEKTON)
+/// Whose runs are ours, by their `spec.managedBy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManagedBy {
+    /// Those that are meant for Tekton, whose place we take.
+    Tekton,
+    /// Those that name this, beside a Tekton that is there.
+    Name(String),
+}
+
+impl From<&str> for ManagedBy {
+    fn from(name: &str) -> Self {
+        match name {
+            "" | labels::MANAGED_BY_TEKTON => Self::Tekton,
+            name => Self::Name(name.to_owned()),
+        }
+    }
+}
+
+impl ManagedBy {
+    /// Whether a run with this `spec.managedBy` is ours.
+    pub fn is_ours(&self, managed_by: Option<&str>) -> bool {
+        match self {
+            Self::Tekton => managed_by.is_none_or(|name| name == labels::MANAGED_BY_TEKTON),
+            Self::Name(ours) => managed_by == Some(ours),
+        }
+    }
 }
 
 /// Whether the change of a TaskRun is worth a look. Our own status writes never come here: the
@@ -132,12 +155,17 @@ mod tests {
 
     #[test]
     fn whose_runs() {
-        for (managed_by, ours) in [
-            (None, true),
-            (Some("tekton.dev/pipeline"), true),
-            (Some("example.com/other"), false),
+        for (settings, managed_by, ours) in [
+            ("", None, true),
+            ("", Some("tekton.dev/pipeline"), true),
+            ("", Some("tektite.dev/controller"), false),
+            ("tekton.dev/pipeline", None, true),
+            (labels::MANAGED_BY_US, None, false),
+            (labels::MANAGED_BY_US, Some("tekton.dev/pipeline"), false),
+            (labels::MANAGED_BY_US, Some("tektite.dev/controller"), true),
         ] {
-            assert_eq!(is_ours(managed_by), ours, "{managed_by:?}");
+            let settings = ManagedBy::from(settings);
+            assert_eq!(settings.is_ours(managed_by), ours, "{settings:?} {managed_by:?}");
         }
     }
 

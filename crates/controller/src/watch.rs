@@ -13,7 +13,7 @@ use kube::{
     },
 };
 use tektite_api::{TaskRun, labels};
-use tektite_core::{lifecycle::Severity, pod_view::PodView};
+use tektite_core::{lifecycle::Severity, observe, pod_view::PodView};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     known::KnownRun,
     metrics::KindLabels,
     readiness::Gate,
-    trigger::{is_ours, pod_matters, run_matters, run_of_pod},
+    trigger::{ManagedBy, pod_matters, run_matters, run_of_pod},
 };
 
 /// The server ends a watch after this many seconds, and it is begun again where it stood. A
@@ -41,7 +41,12 @@ pub async fn task_runs(context: Arc<Context>, stop: CancellationToken) {
         cache: &context.runs,
         gate: Gate::TaskRuns,
         // Other controllers' runs are none of our business.
-        remember: |run: TaskRun| is_ours(run.spec.managed_by.as_deref()).then(|| run.into()),
+        remember: |run: TaskRun| {
+            let managed_by = &context.settings.managed_by;
+            managed_by
+                .is_ours(run.spec.managed_by.as_deref())
+                .then(|| run.into())
+        },
         broken: HashMap::new(),
     }
     .until(stop, config, changed)
@@ -87,8 +92,10 @@ pub fn matters(context: &Context, pod: &PodView) -> bool {
     let run = pod.task_run().map(|name| Key::new(pod.namespace(), name));
     let run = run.and_then(|key| context.runs.get(&key));
     match run.as_deref() {
-        Some(KnownRun::Over(over)) => !pod.is_spent() || over.has_open_sidecars,
-        _ => true,
+        Some(KnownRun::Over(over)) => !observe::is_quiet(pod) || over.has_open_sidecars,
+        Some(KnownRun::Live(_)) => true,
+        // It may have come before its run; beside another engine, it is that one's.
+        None => context.settings.managed_by == ManagedBy::Tekton,
     }
 }
 
@@ -228,7 +235,8 @@ impl<C: Cached, R> Follow<'_, C, R> {
     }
 
     fn take_broken<T: Followed>(&mut self, broken: &Broken) {
-        if !is_ours(broken.managed_by.as_deref()) {
+        let managed_by = &self.context.settings.managed_by;
+        if !managed_by.is_ours(broken.managed_by.as_deref()) {
             return;
         }
         let key = Key::of(&broken.metadata);

@@ -71,11 +71,6 @@ impl PodView {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Whether all its containers have ended for good.
-    pub fn is_spent(&self) -> bool {
-        matches!(self.phase(), Phase::Succeeded | Phase::Failed)
-    }
-
     /// Whether the object with `uid` controls it.
     pub fn is_controlled_by(&self, uid: &str) -> bool {
         let owners = self.metadata.owner_references.as_deref().unwrap_or_default();

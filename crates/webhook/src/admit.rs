@@ -471,8 +471,9 @@ fn looked_at<T: DeserializeOwned + Default>(
     }
 }
 
-/// Refuses settings that could not be put in force. `namespace` is where ours lie.
-pub fn config(request: &Request, namespace: &str) -> Verdict {
+/// Refuses settings that could not be put in force. `namespace` is where ours lie, and `prefix` is what their
+/// names begin with.
+pub fn config(request: &Request, namespace: &str, prefix: &str) -> Verdict {
     if !request.namespace.is_empty() && request.namespace != namespace {
         return Verdict::allow();
     }
@@ -486,6 +487,9 @@ pub fn config(request: &Request, namespace: &str) -> Verdict {
         .pointer("/metadata/name")
         .and_then(Value::as_str)
         .unwrap_or(&request.name);
+    let Some(name) = name.strip_prefix(prefix) else {
+        return Verdict::allow();
+    };
     match config::problem(name, &data) {
         Some(message) => Verdict::Deny(format!("validation failed: {message}")),
         None => Verdict::allow(),

@@ -54,6 +54,14 @@ pub struct Args {
     )]
     pub admission_controller_name: String,
 
+    /// What the names of our ConfigMaps begin with, where Tekton's are there as well.
+    #[arg(long, env = "CONFIG_PREFIX", default_value = "")]
+    pub config_prefix: String,
+
+    /// Whose custom resource definitions are in the cluster.
+    #[arg(long, env = "DEFINITIONS", default_value = "ours")]
+    pub definitions: Definitions,
+
     /// What is done about an object that contradicts the Task or StepAction that it names.
     #[arg(long, env = "REFERENCES", default_value = "reject")]
     pub references: Mode,
@@ -72,6 +80,16 @@ pub struct Args {
 pub enum Command {
     /// Check YAML or JSON files without a cluster.
     Lint(LintArgs),
+}
+
+/// Whose custom resource definitions are in the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Definitions {
+    /// They have us convert their objects.
+    #[default]
+    Ours,
+    /// They are none of our business.
+    Others,
 }
 
 /// Who keeps the certificate.

@@ -11,7 +11,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::api::{CallError, call};
+use crate::{
+    api::{CallError, call},
+    args::Definitions,
+};
 
 /// How often an object is read again after it changed under a patch.
 const TRIES: usize = 3;
@@ -46,7 +49,7 @@ pub struct Target {
 }
 
 /// All objects that make the API server call us. `admission` names the mutating configuration.
-pub fn targets(admission: &str) -> Vec<Target> {
+pub fn targets(admission: &str, definitions: Definitions) -> Vec<Target> {
     let table = [
         (Kind::Mutating, admission.to_owned()),
         (Kind::Validating, format!("validation.{admission}")),
@@ -56,6 +59,7 @@ pub fn targets(admission: &str) -> Vec<Target> {
     ];
     table
         .into_iter()
+        .filter(|(kind, _)| *kind != Kind::Definition || definitions == Definitions::Ours)
         .map(|(kind, name)| Target { kind, name })
         .collect()
 }
@@ -204,7 +208,7 @@ mod tests {
     const AT: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/w";
 
     fn target() -> Target {
-        targets("w").remove(0)
+        targets("w", Definitions::Ours).remove(0)
     }
 
     fn hook(name: &str, ca: Option<&str>) -> Value {
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_definition_counts_if_the_webhook_converts() {
-        let definition = targets("w").pop().unwrap();
+        let definition = targets("w", Definitions::Ours).pop().unwrap();
         assert_eq!(definition.name, "taskruns.tekton.dev");
         let of = |conversion: Value| definition.slots(&json!({"spec": {"conversion": conversion}}));
         assert_eq!(of(json!({"strategy": "None"})), []);
@@ -276,7 +280,7 @@ mod tests {
     async fn a_definition_may_be_missing_and_a_configuration_may_not() {
         let gone = || reply(StatusCode::NOT_FOUND, failure(404, "NotFound"));
         let (client, _server) = scripted(vec![gone(), gone()]);
-        let definition = targets("w").pop().unwrap();
+        let definition = targets("w", Definitions::Ours).pop().unwrap();
         assert_eq!(definition.look(&client).await.unwrap(), []);
         let error = target().look(&client).await.unwrap_err().to_string();
         assert!(

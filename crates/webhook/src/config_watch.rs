@@ -14,11 +14,12 @@ use tektite_core::config::Source;
 
 use crate::state::{Gate, State};
 
-/// Follows both ConfigMaps of `namespace` for as long as it is polled.
-pub async fn follow(client: Client, namespace: &str, state: Arc<State>) {
+/// Follows them for as long as it is polled.
+pub async fn follow(client: Client, state: Arc<State>) {
     let watch = |source: Source| {
-        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-        watch_object(maps, source.name())
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &state.namespace);
+        let name = format!("{}{}", state.config_prefix, source.name());
+        watch_object(maps, &name)
             .default_backoff()
             .map_ok(move |map| (source, map))
             .boxed()

@@ -68,7 +68,7 @@ async fn config_validation(
     Bounded { bytes, .. }: Bounded<MAX_BODY>,
 ) -> Response {
     judge(&state, &bytes, |request, _| {
-        admit::config(request, &state.namespace)
+        admit::config(request, &state.namespace, &state.config_prefix)
     })
 }
 

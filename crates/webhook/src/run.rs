@@ -56,7 +56,11 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let client = Client::try_default().await.map_err(Box::new)?;
     let known: Arc<Known> = Arc::default();
     let references = References::new(client.clone(), Arc::clone(&known), args.references);
-    let state = Arc::new(State::new(args.system_namespace.clone(), references));
+    let state = Arc::new(State::new(
+        args.system_namespace.clone(),
+        args.config_prefix.clone(),
+        references,
+    ));
     if args.references != Mode::Ignore {
         tokio::spawn(known.follow(client.clone()));
     }
@@ -69,8 +73,8 @@ pub async fn run(args: Args) -> Result<(), RunError> {
         .serve(admin::router(Arc::clone(&state)).into_make_service());
     let mut probes = tokio::spawn(probes);
     tokio::spawn({
-        let (client, state, namespace) = (client.clone(), Arc::clone(&state), args.system_namespace.clone());
-        async move { config_watch::follow(client, &namespace, state).await }
+        let (client, state) = (client.clone(), Arc::clone(&state));
+        config_watch::follow(client, state)
     });
     let first = tokio::select! {
         bundle = trust::first(&client, &args) => bundle,

@@ -43,6 +43,8 @@ pub struct State {
     pub config: ArcSwap<Config>,
     /// The namespace that they lie in.
     pub namespace: String,
+    /// What their names begin with.
+    pub config_prefix: String,
     /// Who looks at what objects refer to; nobody in tests of other things.
     pub references: Option<References>,
     /// What is counted.
@@ -58,6 +60,7 @@ impl Default for State {
         Self {
             config: ArcSwap::default(),
             namespace: String::new(),
+            config_prefix: String::new(),
             references: None,
             metrics: Metrics::register(&mut registry),
             registry,
@@ -72,10 +75,11 @@ impl Default for State {
 }
 
 impl State {
-    /// For a program whose settings lie in `namespace`.
-    pub fn new(namespace: String, references: References) -> Self {
+    /// For a program whose settings lie in `namespace`, in ConfigMaps whose names begin with `config_prefix`.
+    pub fn new(namespace: String, config_prefix: String, references: References) -> Self {
         Self {
             namespace,
+            config_prefix,
             references: Some(references),
             ..Self::default()
         }

@@ -62,7 +62,7 @@ pub async fn first(client: &Client, args: &Args) -> Bundle {
 
 /// The CA that the API server trusts so far.
 async fn before(client: &Client, args: &Args, now: Timestamp) -> Option<Previous> {
-    let targets = bundle::targets(&args.admission_controller_name);
+    let targets = bundle::targets(&args.admission_controller_name, args.definitions);
     let slots = targets.first()?.look(client).await.ok()?;
     Previous::of(slots.first()?.held(), now.saturating_add(HANDOVER).ok()?)
 }
@@ -84,7 +84,7 @@ impl Keeper {
     pub fn new(client: Client, args: Args, state: Arc<State>, tls: RustlsConfig, served: Bundle) -> Self {
         state.metrics.certificate(served.until());
         Self {
-            targets: bundle::targets(&args.admission_controller_name),
+            targets: bundle::targets(&args.admission_controller_name, args.definitions),
             client,
             args,
             state,

@@ -4,6 +4,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::*;
+
+const NAME: &str = "tekton-pipelines-controller";
 use crate::testing::{Script, scripted};
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/system/leases";
@@ -11,7 +13,13 @@ const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/system/leases/tekto
 
 fn lease() -> (Lease, Script) {
     let (client, server) = scripted();
-    let lease = Lease::new(client, "system", "me".to_owned(), Election::default());
+    let lease = Lease::new(
+        client,
+        "system",
+        NAME.to_owned(),
+        "me".to_owned(),
+        Election::default(),
+    );
     (lease, server)
 }
 

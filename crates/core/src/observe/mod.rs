@@ -19,7 +19,7 @@ use tektite_protocol::{artifact::ArtifactError, log_results::Logged};
 pub use delivery::cannot_run_entrypoint;
 pub use pending::{GRACE, silence};
 pub use results_log::{ResultsLog, log_wanted};
-pub use sidecars::{Left, awaits_readiness, is_ready, left_running, states as sidecar_states};
+pub use sidecars::{Left, awaits_readiness, is_quiet, is_ready, left_running, states as sidecar_states};
 pub use steps::{StepView, announced, first_step_began};
 
 use self::results_log::Found;

@@ -94,6 +94,11 @@ pub fn left_running(spec: Option<&TaskSpec>, pod: &PodView) -> Left {
     }
 }
 
+/// Whether nothing goes on in a Pod any more, whatever becomes of its phase.
+pub fn is_quiet(pod: &PodView) -> bool {
+    pod.is_over() && left_running(None, pod) == Left::Nothing
+}
+
 /// Whether the first step, which waits for the Pod's other containers, may begin: each of them is ready
 /// or has ended. Init containers have had their turn.
 pub fn is_ready(pod: &PodView) -> bool {

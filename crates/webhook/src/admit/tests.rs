@@ -311,7 +311,7 @@ fn who_writes_v1beta1_reads_its_names() {
 
 #[test]
 fn settings_that_cannot_be_read_are_refused() {
-    let of = |namespace: &str, name: &str, data: Value| {
+    let of_prefixed = |prefix: &str, namespace: &str, name: &str, data: Value| {
         let object = json!({"metadata": {"name": name}, "data": data});
         denied(config(
             &Request {
@@ -320,8 +320,10 @@ fn settings_that_cannot_be_read_are_refused() {
                 ..Request::default()
             },
             "ours",
+            prefix,
         ))
     };
+    let of = |namespace: &str, name: &str, data: Value| of_prefixed("", namespace, name, data);
     let bad = json!({"enable-api-fields": "gamma"});
     let message = of("ours", "feature-flags", bad.clone());
     assert!(
@@ -344,4 +346,12 @@ fn settings_that_cannot_be_read_are_refused() {
     assert_eq!(of("ours", "other", bad.clone()), "");
     assert_eq!(of("theirs", "feature-flags", bad), "");
     assert_eq!(of("ours", "config-defaults", Value::Null), "");
+    let bad = json!({"enable-api-fields": "gamma"});
+    let message = of_prefixed("tektite-", "ours", "tektite-feature-flags", bad.clone());
+    assert!(message.contains("gamma"), "{message}");
+    assert_eq!(
+        of_prefixed("tektite-", "ours", "feature-flags", bad),
+        "",
+        "Tekton's own"
+    );
 }

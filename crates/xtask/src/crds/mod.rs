@@ -113,7 +113,7 @@ impl Crd {
         };
         Ok(format!(
             r#"{{{{- /* {NOTICE} */ -}}}}
-{{{{- if .Values.crds.install }}}}
+{{{{- if and .Values.crds.install (not .Values.besideTekton) }}}}
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata:
