@@ -348,7 +348,7 @@ fn overrides(rules: &mut Rules<'_>, run: &TaskRun, spec: &TaskSpec, task: &str) 
     if run.spec.step_specs.is_empty() {
         return;
     }
-    let mut merged = merged_steps(spec);
+    let mut merged = merged_steps(spec).into_owned();
     if resources::apply(&mut merged, run).is_ok() {
         let merged: HashMap<&str, &Step> = merged
             .iter()

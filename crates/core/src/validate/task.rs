@@ -1,6 +1,6 @@
 //! A Task's spec, stored or inline (api.md 3.5).
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use tektite_api::{Step, TaskRun, TaskSpec};
 
@@ -20,7 +20,12 @@ pub(super) fn stored(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
 
 /// An inline one: the run's parameters and workspaces count as declared, which
 /// [`params::propagated`] looks at. Returns the steps with the template's values.
-pub(super) fn inline(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, run: &TaskRun) -> Vec<Step> {
+pub(super) fn inline<'a>(
+    rules: &mut Rules<'_>,
+    spec: &'a TaskSpec,
+    path: &str,
+    run: &TaskRun,
+) -> Cow<'a, [Step]> {
     let merged = common(rules, spec, path);
     own::task(rules, spec, &merged, path, Some(run));
     merged
@@ -28,19 +33,19 @@ pub(super) fn inline(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str, run: &T
 
 /// The steps with the template's values, as they are judged; without them where these would be more
 /// than a Pod can hold, which [`own`] refuses.
-pub(super) fn merged_steps(spec: &TaskSpec) -> Vec<Step> {
+pub(super) fn merged_steps(spec: &TaskSpec) -> Cow<'_, [Step]> {
+    let template = spec.step_template.as_ref();
+    let Some(template) = template.filter(|template| !own::template_is_too_large(spec, template)) else {
+        return Cow::Borrowed(&spec.steps);
+    };
     let mut steps = spec.steps.clone();
-    if let Some(template) = &spec.step_template
-        && !own::template_is_too_large(spec, template)
-    {
-        for step in steps.iter_mut().filter(|step| step.step_ref.is_none()) {
-            pod::merge_template(step, template);
-        }
+    for step in steps.iter_mut().filter(|step| step.step_ref.is_none()) {
+        pod::merge_template(step, template);
     }
-    steps
+    Cow::Owned(steps)
 }
 
-fn common(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) -> Vec<Step> {
+fn common<'a>(rules: &mut Rules<'_>, spec: &'a TaskSpec, path: &str) -> Cow<'a, [Step]> {
     if spec.steps.is_empty() {
         let note = format!("{path}.steps: a Task has one step at least");
         rules.push(FieldError::missing(format!("{path}.steps")).with_note(note));

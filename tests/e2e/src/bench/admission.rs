@@ -1,14 +1,16 @@
 //! What admission costs: TaskRuns and ConfigMaps of the same size, created in turn and not stored. The
 //! same TaskRuns in a namespace that the webhook is not asked about tell apart what is the webhook's and
-//! what any custom resource costs.
+//! what any custom resource costs; those in one whose webhooks say yes to everything, what any two webhooks
+//! cost.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::future;
 use serde_json::{Value, json};
 
+use super::floor::Floor;
 use super::stats::{Summary, percentile};
 use crate::case::NamespaceMeta;
 use crate::cluster::{Cluster, Prepared};
@@ -33,7 +35,7 @@ pub(crate) struct Options {
 }
 
 /// The label of a namespace whose objects are not judged at admission.
-const EXCLUDE: &str = "webhooks.knative.dev/exclude";
+pub(super) const EXCLUDE: &str = "webhooks.knative.dev/exclude";
 
 /// A kind of object, and what was measured of it.
 struct Subject {
@@ -52,6 +54,7 @@ pub(super) async fn run(options: &Options) -> Result<()> {
     let cluster = Cluster::connect().await?;
     let judged = super::namespace();
     let excluded = format!("{judged}-excluded");
+    let waved = format!("{judged}-waved");
     let subjects = until_signal(
         &cluster,
         Box::pin(async {
@@ -60,7 +63,18 @@ pub(super) async fn run(options: &Options) -> Result<()> {
             cluster.create_namespace(&judged, &meta, deadline).await?;
             meta.labels.insert(EXCLUDE.to_owned(), "true".to_owned());
             cluster.create_namespace(&excluded, &meta, deadline).await?;
-            measure(&cluster, [&judged, &excluded], options).await
+            cluster.create_namespace(&waved, &meta, deadline).await?;
+            let floor = Floor::start(&cluster, &waved).await?;
+            let subjects = measure(&cluster, [&judged, &excluded, &waved], options).await?;
+            let (asked, wanted) = (
+                floor.asked(),
+                options.rounds * (options.objects + options.objects / 2) * 2,
+            );
+            ensure!(
+                asked >= wanted as usize,
+                "the webhooks that say yes were asked {asked} times, not {wanted}"
+            );
+            Ok(subjects)
         }),
     )
     .await?;
@@ -70,9 +84,9 @@ pub(super) async fn run(options: &Options) -> Result<()> {
 
 async fn measure(
     cluster: &Cluster,
-    [judged, excluded]: [&str; 2],
+    [judged, excluded, waved]: [&str; 3],
     options: &Options,
-) -> Result<[Subject; 3]> {
+) -> Result<[Subject; 4]> {
     let run = task_run(options.steps)?;
     let map = config_map_like(&run)?;
     let subject = |label: String, object: &Value, namespace: &str| {
@@ -87,7 +101,8 @@ async fn measure(
     let size = run.to_string().len();
     let mut subjects = [
         subject(format!("ConfigMap of {size} bytes"), &map, judged)?,
-        subject("TaskRun, the webhook not asked".to_owned(), &run, excluded)?,
+        subject("TaskRun, no webhook asked".to_owned(), &run, excluded)?,
+        subject("TaskRun, webhooks that say yes".to_owned(), &run, waved)?,
         subject(
             format!("TaskRun of {} steps, {size} bytes", options.steps),
             &run,
@@ -158,7 +173,7 @@ fn config_map_like(object: &Value) -> Result<Value> {
     Ok(map)
 }
 
-fn report(subjects: &[Subject; 3], options: &Options) {
+fn report(subjects: &[Subject; 4], options: &Options) {
     line(&format!(
         "\n{:<38} {:>17} {:>17} {:>21}",
         "",
@@ -189,15 +204,16 @@ fn report(subjects: &[Subject; 3], options: &Options) {
             rate.map_or(f64::NAN, |rate| rate.max),
         ));
     }
-    let [map, excluded, run] = subjects;
-    for (label, below) in [
-        ("more than the ConfigMap", map),
-        ("what the webhook adds", excluded),
+    let [map, excluded, waved, run] = subjects;
+    for (label, above, below) in [
+        ("more than the ConfigMap", run, map),
+        ("what the webhook adds", run, excluded),
+        ("what any two webhooks add", waved, excluded),
     ] {
         line(&format!(
             "{label:<38} {:>8.2} {:>8.2}",
-            percentile(&run.alone, 50) - percentile(&below.alone, 50),
-            percentile(&run.alone, 99) - percentile(&below.alone, 99),
+            percentile(&above.alone, 50) - percentile(&below.alone, 50),
+            percentile(&above.alone, 99) - percentile(&below.alone, 99),
         ));
     }
 }

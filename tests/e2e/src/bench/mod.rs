@@ -20,6 +20,7 @@ use crate::report::line;
 use crate::run::until_signal;
 
 mod admission;
+mod floor;
 mod hand_over;
 mod measure;
 mod stats;

@@ -41,7 +41,8 @@ pub(super) fn task(
     path: &str,
     run: Option<&TaskRun>,
 ) {
-    tables_of(rules, spec, path);
+    let tree = serde_json::to_value(spec).unwrap_or(Value::Null);
+    tables_of(rules, &tree, path);
     if let Some(template) = &spec.step_template {
         containers::entries(
             rules,
@@ -82,14 +83,14 @@ pub(super) fn task(
         one_source(rules, volume, &format!("{path}.volumes[{index}]"));
     }
     workspaces(rules, spec, path);
-    references::task(rules, spec, &Scope::of(spec, run), path);
+    references::task(rules, spec, &tree, &Scope::of(spec, run), path);
     script_size(rules, spec, path);
     result_size(rules, spec, path);
 }
 
 /// The containers and volumes alone, as they are when a run's values are in them.
 pub(crate) fn containers(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
-    tables_of(rules, spec, path);
+    tables_of(rules, &serde_json::to_value(spec).unwrap_or(Value::Null), path);
     for (index, step) in super::task::merged_steps(spec).iter().enumerate() {
         let at = format!("{path}.steps[{index}]");
         if step.image.is_empty() && step.step_ref.is_none() {
@@ -113,36 +114,20 @@ pub(crate) fn containers(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
     }
 }
 
-/// What the tables say about Kubernetes' own types.
-fn tables_of(rules: &mut Rules<'_>, spec: &TaskSpec, path: &str) {
-    let tree = |value: Result<Value, serde_json::Error>| value.unwrap_or(Value::Null);
-    if let Some(template) = &spec.step_template {
-        tables::STEPS.check(
-            rules,
-            &tree(serde_json::to_value(template)),
-            &format!("{path}.stepTemplate"),
-        );
+/// What the tables say about Kubernetes' own types in a Task's spec, given as a tree.
+fn tables_of(rules: &mut Rules<'_>, tree: &Value, path: &str) {
+    if let Some(template) = tree.get("stepTemplate") {
+        tables::STEPS.check(rules, template, &format!("{path}.stepTemplate"));
     }
-    for (index, step) in spec.steps.iter().enumerate() {
-        tables::STEPS.check(
-            rules,
-            &tree(serde_json::to_value(step)),
-            &format!("{path}.steps[{index}]"),
-        );
-    }
-    for (index, sidecar) in spec.sidecars.iter().enumerate() {
-        tables::SIDECARS.check(
-            rules,
-            &tree(serde_json::to_value(sidecar)),
-            &format!("{path}.sidecars[{index}]"),
-        );
-    }
-    for (index, volume) in spec.volumes.iter().enumerate() {
-        tables::VOLUMES.check(
-            rules,
-            &tree(serde_json::to_value(volume)),
-            &format!("{path}.volumes[{index}]"),
-        );
+    for (list, schema) in [
+        ("steps", &*tables::STEPS),
+        ("sidecars", &*tables::SIDECARS),
+        ("volumes", &*tables::VOLUMES),
+    ] {
+        let items = tree.get(list).and_then(Value::as_array);
+        for (index, item) in items.into_iter().flatten().enumerate() {
+            schema.check(rules, item, &format!("{path}.{list}[{index}]"));
+        }
     }
 }
 

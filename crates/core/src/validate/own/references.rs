@@ -179,11 +179,10 @@ pub(super) fn is_replaced(pattern: &str) -> bool {
     }
 }
 
-/// A Task's spec, its paths beginning with `path`.
-pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, scope: &Scope<'_>, path: &str) {
-    let tree = serde_json::to_value(spec).unwrap_or(Value::Null);
+/// A Task's spec, which is also given as a tree; its paths begin with `path`.
+pub(super) fn task(rules: &mut Rules<'_>, spec: &TaskSpec, tree: &Value, scope: &Scope<'_>, path: &str) {
     let known = Known::of(spec, scope);
-    for found in walk::texts(&tree) {
+    for found in walk::texts(tree) {
         if UNJUDGED.iter().any(|start| found.pattern.starts_with(start))
             || found.pattern.ends_with(".description")
             || (found.pattern.starts_with("params[]") && found.pattern != "params[].default")

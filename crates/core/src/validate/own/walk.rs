@@ -1,5 +1,7 @@
 //! Every text of a spec, with its place. No I/O.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// A text somewhere in a spec.
@@ -21,30 +23,51 @@ impl Found<'_> {
 
 /// All texts in `tree` that hold `$(`.
 pub(super) fn texts(tree: &Value) -> Vec<Found<'_>> {
-    let mut found = Vec::new();
-    visit(tree, String::new(), String::new(), &mut found);
-    found
+    let mut walk = Walk::default();
+    walk.visit(tree);
+    walk.found
 }
 
-fn visit<'a>(tree: &'a Value, path: String, pattern: String, found: &mut Vec<Found<'a>>) {
-    match tree {
-        Value::String(text) if text.contains("$(") => found.push(Found { path, pattern, text }),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                visit(item, format!("{path}[{index}]"), format!("{pattern}[]"), found);
+/// The place that is looked at; most places have no text to tell of, so theirs is never a text of its own.
+#[derive(Default)]
+struct Walk<'a> {
+    path: String,
+    pattern: String,
+    found: Vec<Found<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    fn visit(&mut self, tree: &'a Value) {
+        let (path, pattern) = (self.path.len(), self.pattern.len());
+        match tree {
+            Value::String(text) if text.contains("$(") => self.found.push(Found {
+                path: self.path.clone(),
+                pattern: self.pattern.clone(),
+                text,
+            }),
+            Value::Array(items) => {
+                self.pattern.push_str("[]");
+                for (index, item) in items.iter().enumerate() {
+                    // A String takes whatever is written to it.
+                    let _ = write!(self.path, "[{index}]");
+                    self.visit(item);
+                    self.path.truncate(path);
+                }
             }
-        }
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let dot = if path.is_empty() { "" } else { "." };
-                visit(
-                    value,
-                    format!("{path}{dot}{key}"),
-                    format!("{pattern}{dot}{key}"),
-                    found,
-                );
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    let dot = if path == 0 { "" } else { "." };
+                    for place in [&mut self.path, &mut self.pattern] {
+                        place.push_str(dot);
+                        place.push_str(key);
+                    }
+                    self.visit(value);
+                    self.path.truncate(path);
+                    self.pattern.truncate(pattern);
+                }
             }
+            _ => {}
         }
-        _ => {}
+        self.pattern.truncate(pattern);
     }
 }
