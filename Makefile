@@ -8,7 +8,7 @@ export PATH := $(TEKTITE_CACHE)/bin:$(PATH)
 NAMESPACE ?= tekton-pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-chart test-cluster test-e2e bench up down build images install generate fmt lint clean
+.PHONY: help demo test test-unit test-chart test-cluster test-e2e bench bench-scale up down build images install generate fmt lint clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ bench: ## measure TaskRuns against bare Pods, and admission against ConfigMaps a
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- bench hand-over
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked --release -p tektite-e2e -- bench admission
 	cargo bench --quiet --locked -p tektite-webhook --bench admission
+
+bench-scale: ## measure thousands of TaskRuns against as many bare Pods, on nodes without a kubelet
+	@hack/bench-scale
 
 up: ## the test cluster: build what it is made of, once, and start it
 	@hack/cluster build && hack/cluster up

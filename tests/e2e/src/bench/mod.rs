@@ -23,6 +23,7 @@ mod admission;
 mod floor;
 mod hand_over;
 mod measure;
+mod scale;
 mod stats;
 mod subjects;
 
@@ -56,6 +57,8 @@ enum Other {
     Admission(admission::Options),
     /// Measure what lies between two steps, and what waiting costs.
     HandOver(hand_over::Options),
+    /// Measure many TaskRuns beside as many bare Pods, on nodes without a kubelet.
+    Scale(scale::Options),
 }
 
 /// One subject with its samples.
@@ -69,6 +72,7 @@ pub(crate) async fn run(options: Options) -> Result<bool> {
     match &options.other {
         Some(Other::Admission(options)) => return admission::run(options).await.map(|()| true),
         Some(Other::HandOver(options)) => return hand_over::run(options).await.map(|()| true),
+        Some(Other::Scale(options)) => return scale::run(options).await.map(|()| true),
         None => {}
     }
     let wanted = |benchmark: &Benchmark| benchmark.name.contains(&options.filter);

@@ -10,13 +10,16 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use kube::{
-    Client, ResourceExt as _,
+    ResourceExt as _,
     api::{Api, ApiResource},
-    core::{NotUsed, Object},
+    core::{GroupVersionKind, NotUsed, Object},
     runtime::watcher::{Config, Event, watcher},
 };
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
+
+use crate::{case::text, cluster::Cluster};
 
 /// A Pod or TaskRun, as far as its end goes: reading all of it would cost the processor more than what is
 /// measured.
@@ -83,9 +86,14 @@ struct Counts {
 }
 
 impl Watched {
-    /// Begins, and returns once the watch stands.
-    pub(super) async fn start(client: &Client, kind: &ApiResource, namespace: &str) -> Result<Self> {
-        let api = Api::<Slim>::namespaced_with(client.clone(), namespace, kind);
+    /// Begins for objects of the kind of `object`, and returns once the watch stands.
+    pub(super) async fn start(cluster: &Cluster, object: &Value, namespace: &str) -> Result<Self> {
+        let (group, version) = text(object, "/apiVersion")
+            .split_once('/')
+            .unwrap_or(("", text(object, "/apiVersion")));
+        let kind = GroupVersionKind::gvk(group, version, text(object, "/kind"));
+        let api =
+            Api::<Slim>::namespaced_with(cluster.client.clone(), namespace, &ApiResource::from_gvk(&kind));
         let moments = Arc::<Mutex<HashMap<String, Moments>>>::default();
         let (tell, mut counts) = watch::channel(Counts::default());
         let shared = Arc::clone(&moments);
@@ -112,15 +120,16 @@ impl Watched {
     }
 
     /// Waits until so many have ended.
-    pub(super) async fn until_done(&mut self, wanted: usize, longest: Duration) -> Result<()> {
-        let counts = self.counts.wait_for(|counts| counts.done >= wanted);
-        let counts = match tokio::time::timeout(longest, counts).await {
+    pub(super) async fn until_done(&self, wanted: usize, longest: Duration) -> Result<()> {
+        let mut counts = self.counts.clone();
+        let done = counts.wait_for(|counts| counts.done >= wanted);
+        let counts = match tokio::time::timeout(longest, done).await {
             Ok(counts) => *counts.context("the watch ended")?,
-            Err(_) => bail!(
-                "{} of {wanted} have ended after {longest:?}",
-                self.counts.borrow().done
-            ),
+            Err(_) => *self.counts.borrow(),
         };
+        if counts.done < wanted {
+            bail!("{} of {wanted} have ended after {longest:?}", counts.done);
+        }
         if counts.failed > 0 {
             bail!("{} of {wanted} failed", counts.failed);
         }
@@ -129,7 +138,10 @@ impl Watched {
 
     /// All objects so far.
     pub(super) fn moments(&self) -> HashMap<String, Moments> {
-        self.moments.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.moments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
