@@ -73,6 +73,8 @@ fn planned(run: &TaskRun, pod: Option<&PodView>, config: &Config) -> Plan {
     plan(&Gathered {
         run,
         pod,
+        earlier: None,
+        news: None,
         fetched: Fetched::Nothing,
         actions: &BTreeMap::new(),
         log: &ResultsLog::NotRead,
