@@ -2,8 +2,12 @@
 //!
 //! What is not here, the controller's role need not allow.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -30,6 +34,18 @@ pub const MANAGER: &str = "tektite-controller";
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How long a log may take, which comes from a node, by way of the API server.
 const LOG_TIME_LIMIT: Duration = Duration::from_secs(3);
+
+/// How many events are read at once.
+const EVENTS_AT_ONCE: u32 = 500;
+
+/// The object that an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct About {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
 
 /// The API server, for single requests.
 #[derive(Clone)]
@@ -224,23 +240,37 @@ impl Cluster {
         answer.map(|_pod| ())
     }
 
-    /// What the cluster's own programs warn of about the Pod with `uid`: the last of it.
+    /// What the cluster's own programs warn of about the Pods of a namespace: the last of it for each.
     ///
     /// # Errors
     /// Also that we may not read events.
-    pub async fn last_warning(&self, namespace: &str, uid: &str) -> Result<Option<String>, Error> {
+    pub async fn pod_warnings(&self, namespace: &str) -> Result<Vec<(About, String)>, Error> {
         let events: Api<Event> = Api::namespaced(self.client(), namespace);
-        let params = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning"));
-        let list = self.call("list", "Event", events.list(&params)).await?;
-        let when = |event: &Event| {
-            let seen = event.last_timestamp.as_ref().map(|time| time.0);
-            seen.or(event.event_time.as_ref().map(|time| time.0))
-        };
-        let newest = list.items.into_iter().max_by_key(when);
-        Ok(newest.map(|event| {
-            let reason = event.reason.unwrap_or_default();
-            format!("{reason}: {}", event.message.unwrap_or_default())
-        }))
+        let mut params = ListParams::default()
+            .fields("involvedObject.kind=Pod,type=Warning")
+            .limit(EVENTS_AT_ONCE);
+        let mut last = HashMap::<About, (Option<Timestamp>, String)>::new();
+        loop {
+            let page = self.call("list", "Event", events.list(&params)).await?;
+            for event in page.items {
+                let seen = event.last_timestamp.as_ref().map(|time| time.0);
+                let when = seen.or(event.event_time.as_ref().map(|time| time.0));
+                let about = About {
+                    name: event.involved_object.name.unwrap_or_default(),
+                    uid: event.involved_object.uid.unwrap_or_default(),
+                };
+                let reason = event.reason.unwrap_or_default();
+                let text = format!("{reason}: {}", event.message.unwrap_or_default());
+                if last.get(&about).is_none_or(|(known, _)| *known <= when) {
+                    last.insert(about, (when, text));
+                }
+            }
+            match page.metadata.continue_.filter(|more| !more.is_empty()) {
+                Some(more) => params = params.continue_token(&more),
+                None => break,
+            }
+        }
+        Ok(last.into_iter().map(|(about, (_, text))| (about, text)).collect())
     }
 
     /// What the API server's version means for sidecars.

@@ -25,6 +25,7 @@ use crate::{
     log_reads::LogReads,
     measure::Measure,
     metrics::Metrics,
+    news::News,
     pace::Pace,
     queue::{Queue, Urgency},
     readiness::Readiness,
@@ -70,7 +71,7 @@ impl From<&Args> for Settings {
             delivery_mode: args.entrypoint_delivery,
             concurrency: args.concurrency,
             registry_authorities: args.registry_authorities.clone(),
-            revision: option_env!("TEKTITE_REVISION").unwrap_or("unknown"),
+            revision: tektite_core::REVISION,
         }
     }
 }
@@ -99,6 +100,8 @@ pub struct Context {
     pub queue: Arc<Queue>,
     /// What images run.
     pub registries: Registries,
+    /// What is said of Pods that wait in silence.
+    pub news: News,
     /// Status changes that wait a moment.
     pub pace: Pace,
     /// Since when logs are being read.
@@ -145,6 +148,7 @@ impl Context {
                 metrics.clone(),
             ),
             queue,
+            news: News::default(),
             pace: Pace::default(),
             log_reads: LogReads::default(),
             retention: Retention::default(),

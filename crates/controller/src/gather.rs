@@ -17,7 +17,7 @@ use tektite_core::{
     sidecars::{Foreign, Surroundings},
 };
 
-use crate::{account, cache::Key, context::Context, error::Error};
+use crate::{account, cache::Key, context::Context, error::Error, news};
 
 /// What was found, kept for as long as a decision needs it.
 pub struct Found<'a> {
@@ -145,16 +145,11 @@ fn limits(context: &Context, namespace: &str) -> Limits {
     Limits::of(ranges.iter().map(AsRef::as_ref))
 }
 
-/// What the cluster says of a Pod that waits in silence. It only explains: the decision does without.
+/// What the cluster says of a Pod that waits in silence.
 async fn news(context: &Context, run: &TaskRun, pod: Option<&PodView>, now: Timestamp) -> Option<String> {
     let pod = pod.filter(|pod| lifecycle::wants_news(run, Some(pod), now))?;
-    match Box::pin(context.cluster.last_warning(run.namespace(), pod.uid())).await {
-        Ok(news) => news,
-        Err(error) => {
-            tracing::debug!(%error, "events not read");
-            None
-        }
-    }
+    // Boxed, so that the many looks that ask for none have no room for it.
+    Box::pin(news::about(context, pod)).await
 }
 
 /// The log with the results, once the steps are over.

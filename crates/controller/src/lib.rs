@@ -30,6 +30,7 @@ pub mod log_reads;
 pub mod logging;
 pub mod measure;
 pub mod metrics;
+pub mod news;
 pub mod nodes;
 pub mod pace;
 pub mod queue;

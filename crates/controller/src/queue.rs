@@ -1,7 +1,7 @@
 //! Which TaskRuns want a look, and when. No I/O; the clock is tokio's.
 //!
-//! First in, first out, those that go on before those that have ended; a key waits once however often it is added, and is never handed out while
-//! somebody works on it. kube's scheduler does neither the first nor count failures.
+//! First in, first out, the urgent before the others; a key waits once however often it is added, and is
+//! never handed out while somebody works on it. kube's scheduler does neither the first nor count failures.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -21,18 +21,22 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The shortest wait that a worker may ask for: nothing may spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
-/// So many runs that go on are taken, where there are any, before one that has ended.
-const URGENT_IN_A_ROW: u32 = 16;
+/// So many in a row are taken from the lanes before one, where they have any, until that has its turn.
+const MORE_URGENT_IN_A_ROW: u32 = 16;
 
-/// How soon a key wants its look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How soon a key wants its look: a lane of the queue each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Somebody waits for what comes of it.
+    /// Somebody waits for what comes of it: a Pod, or an end.
     #[default]
     Now,
-    /// Nobody does: the run has ended.
+    /// It goes on, and its status shall say how far it has got.
+    Soon,
+    /// Nobody waits: the run has ended.
     Later,
 }
+
+const LANES: usize = 3;
 
 /// What shall become of a key that was worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +51,7 @@ pub enum Next {
 
 #[derive(Default)]
 struct Slot {
-    /// In which of the two rows it waits.
+    /// In which lane it waits.
     waiting: Option<Urgency>,
     working: bool,
     /// Added while somebody worked on it.
@@ -62,15 +66,27 @@ impl Slot {
     }
 }
 
+/// Those that are equally urgent.
+#[derive(Default)]
+struct Lane {
+    /// Also keys that have moved to a more urgent lane meanwhile: `moved` of them.
+    keys: VecDeque<Key>,
+    moved: usize,
+    /// How many were taken from lanes before this one since it had its turn.
+    passed_over: u32,
+}
+
+impl Lane {
+    fn len(&self) -> usize {
+        self.keys.len() - self.moved
+    }
+}
+
 #[derive(Default)]
 struct State {
     /// Takes nothing in.
     closed: bool,
-    ready: VecDeque<Key>,
-    /// Also keys that have moved to `ready` meanwhile: `moved` of them.
-    later: VecDeque<Key>,
-    moved: usize,
-    in_a_row: u32,
+    lanes: [Lane; LANES],
     timers: BTreeSet<(Instant, Key)>,
     slots: HashMap<Key, Slot>,
 }
@@ -147,8 +163,7 @@ impl Queue {
 
     /// How many keys could be worked on now.
     pub fn depth(&self) -> usize {
-        let state = self.lock();
-        state.ready.len() + state.later.len() - state.moved
+        self.lock().lanes.iter().map(Lane::len).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -166,16 +181,14 @@ impl State {
             slot.again = true;
             return;
         }
-        match (slot.waiting, urgency) {
-            (Some(Urgency::Now), _) | (Some(Urgency::Later), Urgency::Later) => return,
-            (Some(Urgency::Later), Urgency::Now) => self.moved += 1,
-            (None, _) => {}
+        if let Some(before) = slot.waiting {
+            if before <= urgency {
+                return;
+            }
+            self.lanes[before as usize].moved += 1;
         }
         slot.waiting = Some(urgency);
-        match urgency {
-            Urgency::Now => self.ready.push_back(key),
-            Urgency::Later => self.later.push_back(key),
-        }
+        self.lanes[urgency as usize].keys.push_back(key);
     }
 
     fn promote(&mut self, now: Instant) {
@@ -190,11 +203,12 @@ impl State {
     }
 
     fn take(&mut self) -> Option<Key> {
-        let key = if self.in_a_row < URGENT_IN_A_ROW {
-            self.take_urgent().or_else(|| self.take_later())
-        } else {
-            self.take_later().or_else(|| self.take_urgent())
-        }?;
+        let lane = self.turn()?;
+        for after in &mut self.lanes[lane + 1..] {
+            after.passed_over += u32::from(after.len() > 0);
+        }
+        self.lanes[lane].passed_over = 0;
+        let key = self.take_from(lane)?;
         self.clear_timer(&key);
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.waiting = None;
@@ -203,19 +217,24 @@ impl State {
         Some(key)
     }
 
-    fn take_urgent(&mut self) -> Option<Key> {
-        self.in_a_row += 1;
-        self.ready.pop_front()
+    /// The lane whose turn it is: the last that was passed over too often, or the most urgent.
+    fn turn(&self) -> Option<usize> {
+        let waits = |lane: &usize| self.lanes[*lane].len() > 0;
+        let overdue = |lane: &usize| self.lanes[*lane].passed_over >= MORE_URGENT_IN_A_ROW;
+        (0..LANES)
+            .rev()
+            .find(|lane| waits(lane) && overdue(lane))
+            .or_else(|| (0..LANES).find(waits))
     }
 
-    fn take_later(&mut self) -> Option<Key> {
-        self.in_a_row = 0;
-        while let Some(key) = self.later.pop_front() {
+    fn take_from(&mut self, number: usize) -> Option<Key> {
+        let lane = &mut self.lanes[number];
+        while let Some(key) = lane.keys.pop_front() {
             let waits = self.slots.get(&key).and_then(|slot| slot.waiting);
-            if waits == Some(Urgency::Later) {
+            if waits.is_some_and(|urgency| urgency as usize == number) {
                 return Some(key);
             }
-            self.moved -= 1;
+            lane.moved -= 1;
         }
         None
     }
@@ -353,7 +372,7 @@ mod tests {
         while next(&queue).await != "old" {
             place += 1;
         }
-        assert!(place <= URGENT_IN_A_ROW, "{place}");
+        assert!(place <= MORE_URGENT_IN_A_ROW, "{place}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,11 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tektite_api::labels;
-use tektite_core::pod_view::PodView;
+use tektite_core::pod_view::{Phase, PodView};
 
 use crate::{
     cache::{Change, Key},
     known::KnownRun,
+    queue::Urgency,
 };
 
 /// Whose runs are ours, by their `spec.managedBy`.
@@ -75,6 +76,25 @@ pub fn pod_matters(change: &Change<PodView>) -> bool {
             metadata_matters(&before.metadata, &after.metadata) || before.status != after.status
         }
         _ => true,
+    }
+}
+
+/// How soon the run of a Pod that has changed wants its look. Where much is to be done at once, how far a
+/// run has got is told after new runs have their Pods, and often its end is there by then.
+pub fn urgency(pod: Option<&PodView>) -> Urgency {
+    let goes_on = |pod: &PodView| {
+        !pod.is_deleting()
+            && matches!(pod.phase(), Phase::Pending | Phase::Running)
+            // Until then its first step waits for us.
+            && pod.annotation(labels::READY).is_some()
+            && pod.containers().iter().all(|container| {
+                container.state.as_ref().is_none_or(|state| state.terminated.is_none())
+            })
+    };
+    if pod.is_some_and(goes_on) {
+        Urgency::Soon
+    } else {
+        Urgency::Now
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     known::KnownRun,
     metrics::KindLabels,
     readiness::Gate,
-    trigger::{ManagedBy, pod_matters, run_matters, run_of_pod},
+    trigger::{ManagedBy, pod_matters, run_matters, run_of_pod, urgency},
 };
 
 /// The server ends a watch after this many seconds, and it is begun again where it stood. A
@@ -120,7 +120,7 @@ fn take_pod(context: &Context, change: &Change<PodView>) {
     if pod_matters(change)
         && let Some(run) = run_of_pod(change)
     {
-        context.queue.add(run);
+        context.queue.add_with(run, urgency(change.after.as_deref()));
     }
 }
 

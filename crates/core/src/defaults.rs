@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 use tektite_api::{ParamSpec, ParamType, PodTemplate, StepAction, TaskResult, TaskRun, TaskSpec, labels};
 
-use crate::config::Config;
+use crate::{REVISION, config::Config};
 
 /// Fills in a TaskRun. What is set stays.
 pub fn task_run(run: &mut TaskRun, config: &Config) {
@@ -46,6 +46,13 @@ pub fn drop_reserved_annotations(run: &mut TaskRun) {
     if let Some(annotations) = &mut run.metadata.annotations {
         annotations.retain(|key, _| !key.contains("chains.tekton.dev/"));
     }
+}
+
+/// Says whose release the run is made under, as the controller does: told here, it costs no write of its own.
+/// On creation only.
+pub fn tell_release(run: &mut TaskRun) {
+    let annotations = run.metadata.annotations.get_or_insert_default();
+    annotations.insert(labels::RELEASE.to_owned(), REVISION.to_owned());
 }
 
 /// Fills in a Task's spec, stored, inline or fetched.

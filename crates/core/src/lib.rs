@@ -21,6 +21,12 @@
 //!
 //! No client, no clock, no async runtime: values in, values out. Time is a parameter.
 
+/// What this build calls itself in the release annotation: the short hash of the source it was made from.
+pub const REVISION: &str = match option_env!("TEKTITE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
 pub mod account;
 pub mod cloud_event;
 pub mod condition;

@@ -170,6 +170,7 @@ pub fn default(request: &mut Request, config: &Config) -> Verdict {
         Kind::TaskRun if schema_speaks_first(&request.object) => None,
         Kind::TaskRun => change(&request.object, |run: &mut TaskRun| {
             defaults::drop_reserved_annotations(run);
+            defaults::tell_release(run);
             defaults::task_run(run, config);
         }),
         Kind::Task => change(&request.object, |task: &mut Task| {

@@ -8,7 +8,7 @@ use super::param::result_values;
 use super::schema::{boolean, integer, list, object, open_object, string, string_map, time};
 
 pub(super) fn task_run_status() -> Value {
-    object(
+    let mut status = object(
         "How the run goes and what came of it.",
         json!({
             "observedGeneration": integer("Not written by Tektite."),
@@ -32,7 +32,11 @@ pub(super) fn task_run_status() -> Value {
             "provenance": provenance("Where the Task came from, and the flags in force when it ran."),
             "spanContext": string_map("Where in a trace the run stands, in the fields of W3C trace context."),
         }),
-    )
+    );
+    // One program writes it. Who wrote which field of it would cost the API server a fifth of each write,
+    // and a third of the object's size.
+    status["x-kubernetes-map-type"] = json!("atomic");
+    status
 }
 
 fn conditions() -> Value {

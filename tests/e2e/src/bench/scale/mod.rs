@@ -17,10 +17,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use futures::future;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{in_namespace, namespace, stats::percentile};
 use crate::{
+    case::Target,
     cluster::{Cluster, random},
     report::line,
 };
@@ -51,7 +52,7 @@ pub(crate) struct Options {
     nodes: u16,
 }
 
-/// What all of one burst may take.
+/// What all of one burst may take, and its removal.
 const LONGEST: Duration = Duration::from_mins(20);
 /// What a TaskRun may cost the API server in writes.
 const WRITTEN: [&str; 3] = ["taskruns", "pods", "persistentvolumeclaims"];
@@ -266,7 +267,7 @@ async fn follow(
             to_status.extend(status_lag);
         }
     }
-    cluster.delete_namespace(&namespace).await?;
+    remove(cluster, &namespace).await?;
     Ok(Outcome {
         seconds,
         to_pod,
@@ -274,6 +275,25 @@ async fn follow(
         writes,
         usage,
     })
+}
+
+/// Deletes the namespace and waits until it is gone: what comes next does not pay for it.
+async fn remove(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let target = Target {
+        api_version: Some("v1".to_owned()),
+        kind: "Namespace".to_owned(),
+        name: namespace.to_owned(),
+    };
+    cluster.delete_namespace(namespace).await?;
+    let gone = async {
+        while cluster.get(&target, "").await?.is_some() {
+            sleep(Duration::from_millis(500)).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(LONGEST, gone)
+        .await
+        .with_context(|| format!("namespace {namespace} is not gone after {LONGEST:?}"))?
 }
 
 /// Milliseconds from the run to its Pod, and from the Pod's end to the run's. What a watcher hears in the

@@ -1,0 +1,173 @@
+//! What the cluster's programs warn of about Pods that wait in silence. Reads events.
+//!
+//! The API server keeps events in no cache: a list of those of one Pod reads all of its namespace. When a
+//! cluster has more to do than it can, thousands of Pods wait, and a list for each would finish it off.
+//! So one list serves all Pods of a namespace, and between two lists is ten times the time that the last
+//! one took. Whoever comes meanwhile gets what is known, and asks again a minute later.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tektite_core::pod_view::PodView;
+use tokio::{sync::Semaphore, time::Instant};
+
+use crate::{cache::Key, context::Context};
+
+/// How long a list is good.
+const FRESH: Duration = Duration::from_secs(10);
+/// When a list is of no use even where there is no newer.
+const USELESS: Duration = Duration::from_mins(2);
+/// So many times the time that a list took is there before the next one.
+const REST: u32 = 10;
+
+/// The last warnings about our Pods, by namespace.
+#[derive(Debug)]
+pub struct News {
+    /// Whoever lists has it.
+    turn: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<String, Known>,
+    rest_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Known {
+    since: Instant,
+    /// By the Pod's UID.
+    warnings: Arc<HashMap<String, String>>,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self {
+            turn: Semaphore::new(1),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl News {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of the namespace, if it is younger than `age`.
+    fn known(&self, namespace: &str, age: Duration) -> Option<Arc<HashMap<String, String>>> {
+        let state = self.lock();
+        let known = state.known.get(namespace)?;
+        (known.since.elapsed() < age).then(|| Arc::clone(&known.warnings))
+    }
+
+    fn rests(&self) -> bool {
+        let until = self.lock().rest_until;
+        until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+/// The last warning about `pod`, as far as it is known or can be known now.
+pub async fn about(context: &Context, pod: &PodView) -> Option<String> {
+    let (news, namespace) = (&context.news, pod.namespace());
+    if news.known(namespace, FRESH).is_none()
+        && let Ok(_turn) = news.turn.try_acquire()
+        && !news.rests()
+    {
+        list(context, namespace).await;
+    }
+    news.known(namespace, USELESS)?.get(pod.uid()).cloned()
+}
+
+async fn list(context: &Context, namespace: &str) {
+    let begun = Instant::now();
+    let answer = context.cluster.pod_warnings(namespace).await;
+    let mut state = context.news.lock();
+    state.rest_until = Some(Instant::now() + begun.elapsed() * REST);
+    state.known.retain(|_, known| known.since.elapsed() < USELESS);
+    match answer {
+        Ok(all) => {
+            let ours = |name: &str, uid: &str| {
+                let known = context.pods.get(&Key::new(namespace, name));
+                known.is_some_and(|pod| pod.uid() == uid)
+            };
+            let ours = all.into_iter().filter(|(about, _)| ours(&about.name, &about.uid));
+            let warnings = Arc::new(ours.map(|(about, text)| (about.uid, text)).collect());
+            let since = begun;
+            state
+                .known
+                .insert(namespace.to_owned(), Known { since, warnings });
+        }
+        // It only explains: the decision does without.
+        Err(error) => tracing::debug!(%error, "events not read"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{TestContext, context, pod_of, run};
+
+    fn warning(uid: &str, name: &str, when: &str, message: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "n"},
+            "type": "Warning", "reason": "FailedMount", "message": message, "lastTimestamp": when,
+            "involvedObject": {"kind": "Pod", "name": name, "uid": uid},
+        })
+    }
+
+    #[tokio::test]
+    async fn one_list_serves_all_pods_of_a_namespace() {
+        let TestContext {
+            context, mut server, ..
+        } = context();
+        let pods = ["a", "b", "c"].map(|name| {
+            let mut pod = pod_of(&run(name));
+            pod.metadata.uid = Some(format!("uid-{name}"));
+            context.pods.assume(pod.clone(), None);
+            pod
+        });
+        let name = |index: usize| pods[index].name();
+        let items = [
+            warning("uid-a", name(0), "2026-01-01T00:00:02Z", "the last"),
+            warning("uid-a", name(0), "2026-01-01T00:00:01Z", "the first"),
+            warning("uid-b", name(1), "2026-01-01T00:00:01Z", "of another"),
+            warning("uid-old", name(2), "2026-01-01T00:00:01Z", "of the one before"),
+            warning("uid-x", "x", "2026-01-01T00:00:01Z", "of none of ours"),
+        ];
+        let list = json!({"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items});
+        let namespace = pods[0].namespace();
+        let path = format!("/api/v1/namespaces/{namespace}/events");
+        let (first, _asked) = tokio::join!(about(&context, &pods[0]), async {
+            server.expect(Method::GET, &path).await.with(&list)
+        });
+        assert_eq!(first.as_deref(), Some("FailedMount: the last"));
+        let others = tokio::join!(about(&context, &pods[1]), about(&context, &pods[2]));
+        assert_eq!(others, (Some("FailedMount: of another".to_owned()), None));
+        server.expect_nothing().await;
+    }
+
+    #[tokio::test]
+    async fn after_a_list_there_is_a_rest() {
+        let TestContext {
+            context, mut server, ..
+        } = context();
+        let pod = pod_of(&run("a"));
+        let path = format!("/api/v1/namespaces/{}/events", pod.namespace());
+        let (none, ()) = tokio::join!(about(&context, &pod), async {
+            let asked = server.expect(Method::GET, &path).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            asked.refuse(500, "InternalError");
+        });
+        assert_eq!((none, about(&context, &pod).await), (None, None));
+        assert!(context.news.rests());
+        server.expect_nothing().await;
+    }
+}
