@@ -68,7 +68,7 @@ fn a_new_run_is_filled_in_and_brought_into_its_stored_form() {
     assert_eq!(changed["spec"].get("retries"), None);
     assert_eq!(
         changed["metadata"],
-        json!({"name": "r", "annotations": {}, "some": "thing",
+        json!({"name": "r", "annotations": {"pipeline.tekton.dev/release": tektite_core::REVISION}, "some": "thing",
             "labels": {"app.kubernetes.io/managed-by": "tekton-pipelines"}})
     );
     assert_eq!(defaulted("TaskRun", changed.clone()), changed);
