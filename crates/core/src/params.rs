@@ -226,6 +226,10 @@ fn holds_variable(text: &str) -> bool {
 
 /// Every `$(params.<list>[<n>])` in the spec whose list has no element `n`.
 fn out_of_bounds(spec: &TaskSpec, table: &BTreeMap<String, ParamValue>) -> Vec<String> {
+    // Most Tasks have no list, and all of a spec as JSON takes a while.
+    if !table.values().any(|value| matches!(value, ParamValue::Array(_))) {
+        return Vec::new();
+    }
     let Ok(text) = serde_json::to_string(&(
         &spec.steps,
         &spec.step_template,
@@ -257,10 +261,7 @@ fn out_of_bounds(spec: &TaskSpec, table: &BTreeMap<String, ParamValue>) -> Vec<S
 
 /// Name and index in what follows `$(params`: `.name[3])`, `["name"][3])`, `['name'][3])`.
 fn indexed(rest: &str) -> Option<(&str, &str)> {
-    let window = rest
-        .char_indices()
-        .nth(LONGEST_NAME)
-        .map_or(rest, |(end, _)| &rest[..end]);
+    let window = &rest[..rest.floor_char_boundary(LONGEST_NAME)];
     let (name, index) = if let Some(dotted) = window.strip_prefix('.') {
         dotted.split_once('[')?
     } else if let Some(quoted) = window.strip_prefix("[\"") {
