@@ -1,5 +1,7 @@
 //! The Pod's volumes, and where a step's container mounts them (runtime.md 1.4).
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, ImageVolumeSource,
     ObjectFieldSelector, Volume, VolumeMount,
@@ -141,14 +143,12 @@ pub(super) fn mounts(input: &steps::Input<'_>, step: &Step, index: usize) -> Vec
         implicit.push(engine(STEPS, paths::STEP_LINKS_DIR, true));
     }
     implicit.extend(input.credentials.secret_mounts());
-    for mount in implicit {
-        if mounts
-            .iter()
-            .all(|known| clean(&known.mount_path) != mount.mount_path)
-        {
-            mounts.push(mount);
-        }
-    }
+    let taken: HashSet<String> = mounts.iter().map(|known| clean(&known.mount_path)).collect();
+    mounts.extend(
+        implicit
+            .into_iter()
+            .filter(|mount| !taken.contains(&mount.mount_path)),
+    );
     mounts
 }
 
