@@ -1,4 +1,4 @@
-//! Nodes without a kubelet, and what runs on them: kwok says of each Pod that it runs, then that it has
+//! Nodes without a kubelet, and what runs on them, or on the real one: kwok says of each Pod that it runs, then that it has
 //! ended. The API server, the scheduler and the controller are the real ones.
 
 use anyhow::{Context as _, Result};
@@ -52,17 +52,31 @@ pub(super) fn is_fake(node: &Value) -> bool {
     node["metadata"]["labels"].get(FAKE).is_some()
 }
 
-/// Where the scheduler shall put a Pod.
-fn placed() -> Value {
-    json!({
-        "nodeSelector": {FAKE: "fake"},
-        "tolerations": [{"key": FAKE, "operator": "Exists"}],
-    })
+/// Where Pods run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Nodes {
+    /// Nodes that are only there for it, without a kubelet.
+    Kwok,
+    /// The real one.
+    Kubelet,
+}
+
+impl Nodes {
+    /// What tells the scheduler so.
+    fn placed(self) -> Value {
+        match self {
+            Self::Kwok => json!({
+                "nodeSelector": {FAKE: "fake"},
+                "tolerations": [{"key": FAKE, "operator": "Exists"}],
+            }),
+            Self::Kubelet => json!({}),
+        }
+    }
 }
 
 /// A bare Pod of as many containers.
-pub(super) fn pod(steps: usize) -> Value {
-    let mut spec = placed();
+pub(super) fn pod(steps: usize, nodes: Nodes) -> Value {
+    let mut spec = nodes.placed();
     let containers: Vec<Value> = (0..steps)
         .map(|index| json!({"name": format!("s{index}"), "image": "busybox", "command": ["true"]}))
         .collect();
@@ -72,12 +86,12 @@ pub(super) fn pod(steps: usize) -> Value {
 }
 
 /// A TaskRun of script steps.
-pub(super) fn task_run(steps: usize) -> Value {
+pub(super) fn task_run(steps: usize, nodes: Nodes) -> Value {
     let steps: Vec<Value> = (0..steps)
         .map(|index| json!({"name": format!("s{index}"), "image": "busybox", "script": "#!/bin/sh\ntrue\n"}))
         .collect();
     json!({
         "apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {},
-        "spec": {"taskSpec": {"steps": steps}, "podTemplate": placed()},
+        "spec": {"taskSpec": {"steps": steps}, "podTemplate": nodes.placed()},
     })
 }

@@ -25,6 +25,7 @@ use crate::{
     cluster::{Cluster, random},
     report::line,
 };
+use fleet::Nodes;
 use program::Usage;
 use requests::Requests;
 use watched::{Moments, Watched};
@@ -36,7 +37,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_values_t = [300, 2000])]
     bursts: Vec<u16>,
     /// How many are created a second, in turn.
-    #[arg(long, value_delimiter = ',', default_values_t = [20, 50])]
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_values_t = [20, 50])]
     rates: Vec<u16>,
     /// For how many seconds each rate is kept.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
@@ -47,7 +48,10 @@ pub(crate) struct Options {
     /// How many clients create them.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
-    /// How many nodes they run on.
+    /// Where they run.
+    #[arg(long, value_enum, default_value_t = Nodes::Kwok)]
+    on: Nodes,
+    /// How many nodes they run on, without a kubelet.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     nodes: u16,
 }
@@ -67,9 +71,11 @@ pub(super) async fn run(options: &Options) -> Result<()> {
     let cluster = Cluster::connect().await?;
     let nodes = namespace();
     let whole = async {
-        fleet::start(&cluster, &nodes, options.nodes).await?;
-        // The scheduler hears of them, and kwok makes them ready.
-        sleep(Duration::from_secs(5)).await;
+        if options.on == Nodes::Kwok {
+            fleet::start(&cluster, &nodes, options.nodes).await?;
+            // The scheduler hears of them, and kwok makes them ready.
+            sleep(Duration::from_secs(5)).await;
+        }
         for count in &options.bursts {
             bursts(&cluster, &nodes, usize::from(*count), options).await?;
         }
@@ -90,8 +96,15 @@ fn kind(object: &Value) -> &'static str {
 async fn bursts(cluster: &Cluster, namespace: &str, count: usize, options: &Options) -> Result<()> {
     let steps = usize::from(options.steps);
     line(&format!("\n{count} at once, of {steps} steps"));
-    let pods = burst(cluster, namespace, &fleet::pod(steps), count, options).await?;
-    let runs = burst(cluster, namespace, &fleet::task_run(steps), count, options).await?;
+    let pods = burst(cluster, namespace, &fleet::pod(steps, options.on), count, options).await?;
+    let runs = burst(
+        cluster,
+        namespace,
+        &fleet::task_run(steps, options.on),
+        count,
+        options,
+    )
+    .await?;
     line(&format!("  {:<46} {:>9.2} s", "bare Pods", pods.seconds));
     line(&format!(
         "  {:<46} {:>9.2} s {:>6.2}x",
@@ -186,7 +199,7 @@ async fn paced(cluster: &Cluster, namespace: &str, rate: u16, options: &Options)
     let pause = Duration::from_secs(1) / u32::from(rate);
     let begin = Instant::now() + Duration::from_secs(1);
     let due = move |index: usize| begin + pause * u32::try_from(index).unwrap_or(u32::MAX);
-    let object = fleet::task_run(usize::from(options.steps));
+    let object = fleet::task_run(usize::from(options.steps), options.on);
     let outcome = follow(
         cluster,
         namespace,
@@ -225,7 +238,7 @@ async fn follow(
     let own = Watched::start(cluster, object, &namespace).await?;
     let is_run = kind(object) == "run";
     let pods = if is_run {
-        Some(Watched::start(cluster, &fleet::pod(1), &namespace).await?)
+        Some(Watched::start(cluster, &fleet::pod(1, Nodes::Kwok), &namespace).await?)
     } else {
         None
     };
