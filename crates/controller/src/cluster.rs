@@ -38,15 +38,6 @@ const LOG_TIME_LIMIT: Duration = Duration::from_secs(3);
 /// How many events are read at once.
 const EVENTS_AT_ONCE: u32 = 500;
 
-/// The object that an event is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct About {
-    /// Its name.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
-}
-
 /// The API server, for single requests.
 #[derive(Clone)]
 pub struct Cluster {
@@ -240,29 +231,32 @@ impl Cluster {
         answer.map(|_pod| ())
     }
 
-    /// What the cluster's own programs warn of about the Pods of a namespace: the last of it for each.
+    /// What the cluster's own programs warn of about the Pods of a namespace whose name and UID are `wanted`:
+    /// the last of it for each, by its UID.
     ///
     /// # Errors
     /// Also that we may not read events.
-    pub async fn pod_warnings(&self, namespace: &str) -> Result<Vec<(About, String)>, Error> {
+    pub async fn pod_warnings(
+        &self,
+        namespace: &str,
+        wanted: impl Fn(&str, &str) -> bool,
+    ) -> Result<HashMap<String, String>, Error> {
         let events: Api<Event> = Api::namespaced(self.client(), namespace);
         let mut params = ListParams::default()
             .fields("involvedObject.kind=Pod,type=Warning")
             .limit(EVENTS_AT_ONCE);
-        let mut last = HashMap::<About, (Option<Timestamp>, String)>::new();
+        let mut last = HashMap::<String, (Option<Timestamp>, String)>::new();
         loop {
             let page = self.call("list", "Event", events.list(&params)).await?;
             for event in page.items {
+                let object = event.involved_object;
+                let (name, uid) = (object.name.unwrap_or_default(), object.uid.unwrap_or_default());
                 let seen = event.last_timestamp.as_ref().map(|time| time.0);
                 let when = seen.or(event.event_time.as_ref().map(|time| time.0));
-                let about = About {
-                    name: event.involved_object.name.unwrap_or_default(),
-                    uid: event.involved_object.uid.unwrap_or_default(),
-                };
-                let reason = event.reason.unwrap_or_default();
-                let text = format!("{reason}: {}", event.message.unwrap_or_default());
-                if last.get(&about).is_none_or(|(known, _)| *known <= when) {
-                    last.insert(about, (when, text));
+                if wanted(&name, &uid) && last.get(&uid).is_none_or(|(known, _)| *known <= when) {
+                    let reason = event.reason.unwrap_or_default();
+                    let text = format!("{reason}: {}", event.message.unwrap_or_default());
+                    last.insert(uid, (when, text));
                 }
             }
             match page.metadata.continue_.filter(|more| !more.is_empty()) {
@@ -270,7 +264,7 @@ impl Cluster {
                 None => break,
             }
         }
-        Ok(last.into_iter().map(|(about, (_, text))| (about, text)).collect())
+        Ok(last.into_iter().map(|(uid, (_, text))| (uid, text)).collect())
     }
 
     /// What the API server's version means for sidecars.

@@ -2,24 +2,30 @@
 //!
 //! The API server keeps events in no cache: a list of those of one Pod reads all of its namespace. When a
 //! cluster has more to do than it can, thousands of Pods wait, and a list for each would finish it off.
-//! So one list serves all Pods of a namespace, and between two lists is ten times the time that the last
-//! one took. Whoever comes meanwhile gets what is known, and asks again a minute later.
+//! So one list serves all Pods of a namespace, one list is under way at a time, and between two of a
+//! namespace is ten times the time that the last one took. Whoever comes meanwhile gets what is known, and
+//! asks again a minute later.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tektite_core::pod_view::PodView;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use crate::{cache::Key, context::Context};
 
 /// How long a list is good.
 const FRESH: Duration = Duration::from_secs(10);
 /// When a list is of no use even where there is no newer.
-const USELESS: Duration = Duration::from_mins(2);
+const USELESS: Duration = Duration::from_mins(5);
+/// How long a list may take, all its pages together.
+const LONGEST: Duration = Duration::from_secs(10);
 /// So many times the time that a list took is there before the next one.
 const REST: u32 = 10;
 
@@ -28,82 +34,92 @@ const REST: u32 = 10;
 pub struct News {
     /// Whoever lists has it.
     turn: Semaphore,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    known: HashMap<String, Known>,
-    rest_until: Option<Instant>,
+    known: Mutex<HashMap<String, Known>>,
 }
 
 #[derive(Debug)]
 struct Known {
     since: Instant,
+    rest_until: Instant,
     /// By the Pod's UID.
-    warnings: Arc<HashMap<String, String>>,
+    warnings: HashMap<String, String>,
 }
 
 impl Default for News {
     fn default() -> Self {
         Self {
             turn: Semaphore::new(1),
-            state: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 }
 
 impl News {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of the namespace, if it is younger than `age`.
-    fn known(&self, namespace: &str, age: Duration) -> Option<Arc<HashMap<String, String>>> {
-        let state = self.lock();
-        let known = state.known.get(namespace)?;
-        (known.since.elapsed() < age).then(|| Arc::clone(&known.warnings))
+    /// Whether a list is of use now.
+    fn wants_list(&self, namespace: &str) -> bool {
+        let all = self.lock();
+        all.get(namespace)
+            .is_none_or(|known| known.since.elapsed() >= FRESH && Instant::now() >= known.rest_until)
     }
 
-    fn rests(&self) -> bool {
-        let until = self.lock().rest_until;
-        until.is_some_and(|until| Instant::now() < until)
+    fn warning(&self, pod: &PodView) -> Option<String> {
+        let all = self.lock();
+        let known = all.get(pod.namespace())?;
+        let warning = known.warnings.get(pod.uid());
+        warning.filter(|_| known.since.elapsed() < USELESS).cloned()
+    }
+
+    fn keep(&self, namespace: &str, begun: Instant, answer: Option<HashMap<String, String>>) {
+        let now = Instant::now();
+        let rest_until = now + (now - begun) * REST;
+        let mut all = self.lock();
+        all.retain(|_, known| known.since.elapsed() < USELESS || known.rest_until > now);
+        match (all.get_mut(namespace), answer) {
+            (Some(known), None) => known.rest_until = rest_until,
+            (_, answer) => {
+                let known = Known {
+                    since: begun,
+                    rest_until,
+                    warnings: answer.unwrap_or_default(),
+                };
+                all.insert(namespace.to_owned(), known);
+            }
+        }
     }
 }
 
 /// The last warning about `pod`, as far as it is known or can be known now.
 pub async fn about(context: &Context, pod: &PodView) -> Option<String> {
     let (news, namespace) = (&context.news, pod.namespace());
-    if news.known(namespace, FRESH).is_none()
+    if news.wants_list(namespace)
         && let Ok(_turn) = news.turn.try_acquire()
-        && !news.rests()
     {
-        list(context, namespace).await;
+        let begun = Instant::now();
+        news.keep(namespace, begun, list(context, namespace).await);
     }
-    news.known(namespace, USELESS)?.get(pod.uid()).cloned()
+    news.warning(pod)
 }
 
-async fn list(context: &Context, namespace: &str) {
-    let begun = Instant::now();
-    let answer = context.cluster.pod_warnings(namespace).await;
-    let mut state = context.news.lock();
-    state.rest_until = Some(Instant::now() + begun.elapsed() * REST);
-    state.known.retain(|_, known| known.since.elapsed() < USELESS);
-    match answer {
-        Ok(all) => {
-            let ours = |name: &str, uid: &str| {
-                let known = context.pods.get(&Key::new(namespace, name));
-                known.is_some_and(|pod| pod.uid() == uid)
-            };
-            let ours = all.into_iter().filter(|(about, _)| ours(&about.name, &about.uid));
-            let warnings = Arc::new(ours.map(|(about, text)| (about.uid, text)).collect());
-            let since = begun;
-            state
-                .known
-                .insert(namespace.to_owned(), Known { since, warnings });
+/// The last warning about each of our Pods. It only explains: the decision does without.
+async fn list(context: &Context, namespace: &str) -> Option<HashMap<String, String>> {
+    let ours = |name: &str, uid: &str| {
+        let known = context.pods.get(&Key::new(namespace, name));
+        known.is_some_and(|pod| pod.uid() == uid)
+    };
+    match timeout(LONGEST, context.cluster.pod_warnings(namespace, ours)).await {
+        Ok(Ok(warnings)) => Some(warnings),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "events not read");
+            None
         }
-        // It only explains: the decision does without.
-        Err(error) => tracing::debug!(%error, "events not read"),
+        Err(_elapsed) => {
+            tracing::debug!(namespace, "events not read: too many");
+            None
+        }
     }
 }
 
@@ -167,7 +183,7 @@ mod tests {
             asked.refuse(500, "InternalError");
         });
         assert_eq!((none, about(&context, &pod).await), (None, None));
-        assert!(context.news.rests());
+        assert!(!context.news.wants_list(pod.namespace()));
         server.expect_nothing().await;
     }
 }

@@ -54,8 +54,8 @@ struct Slot {
     /// In which lane it waits.
     waiting: Option<Urgency>,
     working: bool,
-    /// Added while somebody worked on it.
-    again: bool,
+    /// Added while somebody worked on it, so urgently.
+    again: Option<Urgency>,
     due: Option<Instant>,
     failures: u32,
 }
@@ -79,6 +79,14 @@ struct Lane {
 impl Lane {
     fn len(&self) -> usize {
         self.keys.len() - self.moved
+    }
+
+    fn one_moved(&mut self) {
+        self.moved += 1;
+        if self.len() == 0 {
+            self.keys.clear();
+            self.moved = 0;
+        }
     }
 }
 
@@ -178,14 +186,14 @@ impl State {
         }
         let slot = self.slots.entry(key.clone()).or_default();
         if slot.working {
-            slot.again = true;
+            slot.again = Some(slot.again.map_or(urgency, |before| before.min(urgency)));
             return;
         }
         if let Some(before) = slot.waiting {
             if before <= urgency {
                 return;
             }
-            self.lanes[before as usize].moved += 1;
+            self.lanes[before as usize].one_moved();
         }
         slot.waiting = Some(urgency);
         self.lanes[urgency as usize].keys.push_back(key);
@@ -254,8 +262,8 @@ impl State {
             Next::After(wait) => Some(wait.max(SHORTEST_WAIT)),
             Next::Retry => Some(back_off(failures, key)),
         };
-        if std::mem::take(&mut slot.again) {
-            self.add(key.clone(), Urgency::Now);
+        if let Some(urgency) = slot.again.take() {
+            self.add(key.clone(), urgency);
             return (failures, Some(Duration::ZERO));
         }
         // A wait past the end of the clock is no wait for anything.
@@ -373,6 +381,42 @@ mod tests {
             place += 1;
         }
         assert!(place <= MORE_URGENT_IN_A_ROW, "{place}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_lane_has_its_turn_and_a_key_moves_up() {
+        let queue = Queue::default();
+        for number in 0..400 {
+            queue.add(key(&format!("now-{number}")));
+            queue.add_with(key(&format!("soon-{number}")), Urgency::Soon);
+            queue.add_with(key(&format!("later-{number}")), Urgency::Later);
+        }
+        let mut taken = HashMap::<String, u32>::new();
+        for _ in 0..170 {
+            let name = next(&queue).await;
+            let lane = name.split('-').next().unwrap_or_default().to_owned();
+            *taken.entry(lane).or_default() += 1;
+        }
+        assert!(
+            taken["now"] > 140 && taken["soon"] >= 9 && taken["later"] >= 9,
+            "{taken:?}"
+        );
+        // Up, once each, and nothing stays behind.
+        let queue = Queue::default();
+        for urgency in [Urgency::Later, Urgency::Soon, Urgency::Now, Urgency::Later] {
+            queue.add_with(key("a"), urgency);
+        }
+        assert_eq!(queue.depth(), 1);
+        assert!(
+            queue.lock().lanes[1..].iter().all(|lane| lane.keys.is_empty()),
+            "the lanes that it left are empty"
+        );
+        let a = queue.next().await;
+        queue.add_with(a.clone(), Urgency::Later);
+        queue.add_with(a.clone(), Urgency::Soon);
+        queue.add(key("b"));
+        queue.finish(&a, Next::Rest);
+        assert_eq!([next(&queue).await, next(&queue).await], ["b", "a"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,11 @@
 //! Which changes are reason enough to look at a TaskRun. No I/O.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::core::v1::ContainerStatus, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use tektite_api::labels;
-use tektite_core::pod_view::{Phase, PodView};
+use tektite_core::{
+    observe,
+    pod_view::{Phase, PodView},
+};
 
 use crate::{
     cache::{Change, Key},
@@ -82,20 +85,34 @@ pub fn pod_matters(change: &Change<PodView>) -> bool {
 /// How soon the run of a Pod that has changed wants its look. Where much is to be done at once, how far a
 /// run has got is told after new runs have their Pods, and often its end is there by then.
 pub fn urgency(pod: Option<&PodView>) -> Urgency {
-    let goes_on = |pod: &PodView| {
-        !pod.is_deleting()
-            && matches!(pod.phase(), Phase::Pending | Phase::Running)
-            // Until then its first step waits for us.
-            && pod.annotation(labels::READY).is_some()
-            && pod.containers().iter().all(|container| {
-                container.state.as_ref().is_none_or(|state| state.terminated.is_none())
-            })
-    };
-    if pod.is_some_and(goes_on) {
-        Urgency::Soon
-    } else {
-        Urgency::Now
+    match pod {
+        Some(pod) if goes_on(pod) => Urgency::Soon,
+        _ => Urgency::Now,
     }
+}
+
+/// Whether nothing is to be done about the run of the Pod but to say how far it has got.
+fn goes_on(pod: &PodView) -> bool {
+    let undisturbed = |container: &ContainerStatus| {
+        let state = container.state.as_ref();
+        // What a container waits for may never come.
+        let waits_in_vain = state
+            .and_then(|state| state.waiting.as_ref()?.message.as_deref())
+            .is_some_and(|message| !message.is_empty());
+        !waits_in_vain
+    };
+    let has_ended = |container: &ContainerStatus| {
+        container
+            .state
+            .as_ref()
+            .is_some_and(|state| state.terminated.is_some())
+    };
+    !pod.is_deleting()
+        && matches!(pod.phase(), Phase::Pending | Phase::Running)
+        // Until then its first step waits for us.
+        && !observe::awaits_readiness(pod)
+        && pod.init_containers().iter().chain(pod.containers()).all(undisturbed)
+        && !pod.containers().iter().any(has_ended)
 }
 
 fn metadata_matters(before: &ObjectMeta, after: &ObjectMeta) -> bool {
@@ -113,6 +130,7 @@ mod tests {
     use super::*;
     use crate::testing::{over, pod_of, run};
     use k8s_openapi::{api::core::v1::PodStatus, apimachinery::pkg::apis::meta::v1::Time};
+    use serde_json::{Value, json};
     use tektite_api::{TaskRun, TaskRunStatus};
 
     fn change<T>(before: Option<T>, after: Option<T>) -> Change<T> {
@@ -121,6 +139,55 @@ mod tests {
             before: before.map(Arc::new),
             after: after.map(Arc::new),
         }
+    }
+
+    #[test]
+    fn how_soon() {
+        let waiting = |message: &str| json!({"waiting": {"reason": "ErrImagePull", "message": message}});
+        let running = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
+        let terminated = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+        let ready = Some(labels::READY_VALUE);
+        for (phase, annotation, init, step, expected) in [
+            ("Pending", ready, &running, &waiting(""), Urgency::Soon),
+            ("Running", ready, &terminated, &running, Urgency::Soon),
+            ("Running", None, &terminated, &running, Urgency::Now),
+            ("Running", Some(""), &terminated, &running, Urgency::Now),
+            (
+                "Pending",
+                ready,
+                &running,
+                &waiting("no such image"),
+                Urgency::Now,
+            ),
+            (
+                "Pending",
+                ready,
+                &waiting("no such image"),
+                &waiting(""),
+                Urgency::Now,
+            ),
+            ("Running", ready, &terminated, &terminated, Urgency::Now),
+            ("Succeeded", ready, &terminated, &terminated, Urgency::Now),
+            ("Failed", ready, &running, &waiting(""), Urgency::Now),
+        ] {
+            let container = |name: &str, state: &Value| json!({"name": name, "state": state, "image": "i", "imageID": "", "ready": false, "restartCount": 0});
+            let mut pod: PodView = serde_json::from_value(json!({
+                "metadata": {"name": "p"},
+                "status": {"phase": phase, "initContainerStatuses": [container("prepare", init)],
+                    "containerStatuses": [container("step-s", step)]},
+            }))
+            .unwrap();
+            pod.metadata.annotations =
+                annotation.map(|value| [(labels::READY.to_owned(), value.to_owned())].into());
+            assert_eq!(
+                urgency(Some(&pod)),
+                expected,
+                "{phase} {annotation:?} {init} {step}"
+            );
+            pod.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+            assert_eq!(urgency(Some(&pod)), Urgency::Now, "on its way out");
+        }
+        assert_eq!(urgency(None), Urgency::Now);
     }
 
     #[test]

@@ -49,8 +49,17 @@ pub fn drop_reserved_annotations(run: &mut TaskRun) {
 }
 
 /// Says whose release the run is made under, as the controller does: told here, it costs no write of its own.
-/// On creation only.
+/// Not of runs that are another controller's. On creation only.
 pub fn tell_release(run: &mut TaskRun) {
+    let ours = [labels::MANAGED_BY_TEKTON, labels::MANAGED_BY_US];
+    if run
+        .spec
+        .managed_by
+        .as_deref()
+        .is_some_and(|name| !ours.contains(&name))
+    {
+        return;
+    }
     let annotations = run.metadata.annotations.get_or_insert_default();
     annotations.insert(labels::RELEASE.to_owned(), REVISION.to_owned());
 }
