@@ -13,27 +13,22 @@ use std::{
 };
 
 use tektite_core::pod_view::PodView;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
-use crate::{cache::Key, context::Context};
+use crate::{cache::Key, cluster::TIME_LIMIT, context::Context};
 
 /// How long a list is good.
 const FRESH: Duration = Duration::from_secs(10);
 /// When a list is of no use even where there is no newer.
 const USELESS: Duration = Duration::from_mins(5);
-/// How long a list may take, all its pages together.
-const LONGEST: Duration = Duration::from_secs(10);
 /// So many times the time that a list took is there before the next one.
 const REST: u32 = 10;
 
 /// The last warnings about our Pods, by namespace.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct News {
     /// Whoever lists has it.
-    turn: Semaphore,
+    turn: tokio::sync::Mutex<()>,
     known: Mutex<HashMap<String, Known>>,
 }
 
@@ -43,15 +38,6 @@ struct Known {
     rest_until: Instant,
     /// By the Pod's UID.
     warnings: HashMap<String, String>,
-}
-
-impl Default for News {
-    fn default() -> Self {
-        Self {
-            turn: Semaphore::new(1),
-            known: Mutex::default(),
-        }
-    }
 }
 
 impl News {
@@ -96,7 +82,7 @@ impl News {
 pub async fn about(context: &Context, pod: &PodView) -> Option<String> {
     let (news, namespace) = (&context.news, pod.namespace());
     if news.wants_list(namespace)
-        && let Ok(_turn) = news.turn.try_acquire()
+        && let Ok(_turn) = news.turn.try_lock()
     {
         let begun = Instant::now();
         news.keep(namespace, begun, list(context, namespace).await);
@@ -110,7 +96,8 @@ async fn list(context: &Context, namespace: &str) -> Option<HashMap<String, Stri
         let known = context.pods.get(&Key::new(namespace, name));
         known.is_some_and(|pod| pod.uid() == uid)
     };
-    match timeout(LONGEST, context.cluster.pod_warnings(namespace, ours)).await {
+    // All pages together take no longer than any other request.
+    match timeout(TIME_LIMIT, context.cluster.pod_warnings(namespace, ours)).await {
         Ok(Ok(warnings)) => Some(warnings),
         Ok(Err(error)) => {
             tracing::debug!(%error, "events not read");
@@ -139,7 +126,7 @@ mod tests {
         })
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_list_serves_all_pods_of_a_namespace() {
         let TestContext {
             context, mut server, ..
@@ -170,7 +157,7 @@ mod tests {
         server.expect_nothing().await;
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn after_a_list_there_is_a_rest() {
         let TestContext {
             context, mut server, ..
@@ -179,7 +166,7 @@ mod tests {
         let path = format!("/api/v1/namespaces/{}/events", pod.namespace());
         let (none, ()) = tokio::join!(about(&context, &pod), async {
             let asked = server.expect(Method::GET, &path).await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::advance(Duration::from_millis(100)).await;
             asked.refuse(500, "InternalError");
         });
         assert_eq!((none, about(&context, &pod).await), (None, None));

@@ -1,6 +1,9 @@
 //! Which changes are reason enough to look at a TaskRun. No I/O.
 
-use k8s_openapi::{api::core::v1::ContainerStatus, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1::{ContainerState, ContainerStatus},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use tektite_api::labels;
 use tektite_core::{
     observe,
@@ -91,28 +94,26 @@ pub fn urgency(pod: Option<&PodView>) -> Urgency {
     }
 }
 
+fn states(containers: &[ContainerStatus]) -> impl Iterator<Item = &ContainerState> {
+    containers.iter().filter_map(|container| container.state.as_ref())
+}
+
 /// Whether nothing is to be done about the run of the Pod but to say how far it has got.
 fn goes_on(pod: &PodView) -> bool {
-    let undisturbed = |container: &ContainerStatus| {
-        let state = container.state.as_ref();
-        // What a container waits for may never come.
-        let waits_in_vain = state
-            .and_then(|state| state.waiting.as_ref()?.message.as_deref())
-            .is_some_and(|message| !message.is_empty());
-        !waits_in_vain
-    };
-    let has_ended = |container: &ContainerStatus| {
-        container
-            .state
+    // What a container that says why waits for may never come.
+    let tells = |state: &ContainerState| {
+        let message = state
+            .waiting
             .as_ref()
-            .is_some_and(|state| state.terminated.is_some())
+            .and_then(|waiting| waiting.message.as_deref());
+        message.is_some_and(|message| !message.is_empty())
     };
     !pod.is_deleting()
         && matches!(pod.phase(), Phase::Pending | Phase::Running)
         // Until then its first step waits for us.
         && !observe::awaits_readiness(pod)
-        && pod.init_containers().iter().chain(pod.containers()).all(undisturbed)
-        && !pod.containers().iter().any(has_ended)
+        && !states(pod.init_containers()).chain(states(pod.containers())).any(tells)
+        && states(pod.containers()).all(|state| state.terminated.is_none())
 }
 
 fn metadata_matters(before: &ObjectMeta, after: &ObjectMeta) -> bool {

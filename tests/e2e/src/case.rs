@@ -149,6 +149,17 @@ pub(crate) struct Target {
     pub(crate) name: String,
 }
 
+impl Target {
+    /// The namespace called `name`.
+    pub(crate) fn namespace(name: &str) -> Self {
+        Self {
+            api_version: Some("v1".to_owned()),
+            kind: "Namespace".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
 /// What to wait for; a TaskRun without a condition is waited for until it is done.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

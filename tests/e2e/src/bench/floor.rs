@@ -60,12 +60,10 @@ impl Floor {
         // It ends with its handle.
         drop(tokio::spawn(server.serve(routes.into_make_service())));
         let floor = Self { asked, handle };
-        let target = Target {
-            api_version: Some("v1".to_owned()),
-            kind: "Namespace".to_owned(),
-            name: namespace.to_owned(),
-        };
-        let owner = cluster.get(&target, "").await?.context("the namespace is gone")?;
+        let owner = cluster
+            .get(&Target::namespace(namespace), "")
+            .await?
+            .context("the namespace is gone")?;
         for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
             let webhook = configuration(kind, &owner, &cert.pem(), &format!("https://{address}:{port}/"));
             cluster.create(&webhook, namespace).await?;

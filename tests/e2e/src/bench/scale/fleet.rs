@@ -1,5 +1,5 @@
-//! Nodes without a kubelet, and what runs on them, or on the real one: kwok says of each Pod that it runs, then that it has
-//! ended. The API server, the scheduler and the controller are the real ones.
+//! Nodes without a kubelet, and what runs on them, or on the real one: of each Pod on the former, kwok says
+//! that it runs, then that it has ended. The API server, the scheduler and the controller are the real ones.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -11,12 +11,10 @@ const FAKE: &str = "kwok.x-k8s.io/node";
 
 /// Makes `count` nodes like the real one. They are cluster-wide, so they belong to `namespace` and end with it.
 pub(super) async fn start(cluster: &Cluster, namespace: &str, count: u16) -> Result<()> {
-    let target = Target {
-        api_version: Some("v1".to_owned()),
-        kind: "Namespace".to_owned(),
-        name: namespace.to_owned(),
-    };
-    let owner = cluster.get(&target, "").await?.context("the namespace is gone")?;
+    let owner = cluster
+        .get(&Target::namespace(namespace), "")
+        .await?
+        .context("the namespace is gone")?;
     let real = cluster.list(Some("v1"), "Node", "").await?;
     let info = real
         .iter()

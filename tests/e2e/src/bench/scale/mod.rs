@@ -14,15 +14,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use futures::future;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{in_namespace, namespace, stats::percentile};
 use crate::{
     case::Target,
-    cluster::{Cluster, random},
+    cluster::{Cluster, Followed, random},
     report::line,
 };
 use fleet::Nodes;
@@ -292,21 +292,15 @@ async fn follow(
 
 /// Deletes the namespace and waits until it is gone: what comes next does not pay for it.
 async fn remove(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let target = Target {
-        api_version: Some("v1".to_owned()),
-        kind: "Namespace".to_owned(),
-        name: namespace.to_owned(),
-    };
     cluster.delete_namespace(namespace).await?;
-    let gone = async {
-        while cluster.get(&target, "").await?.is_some() {
-            sleep(Duration::from_millis(500)).await;
-        }
-        anyhow::Ok(())
-    };
-    timeout(LONGEST, gone)
-        .await
-        .with_context(|| format!("namespace {namespace} is not gone after {LONGEST:?}"))?
+    let target = Target::namespace(namespace);
+    match cluster
+        .follow(&target, "", Instant::now() + LONGEST, |found| found.is_none())
+        .await?
+    {
+        Followed::Gone => Ok(()),
+        _ => bail!("namespace {namespace} is not gone after {LONGEST:?}"),
+    }
 }
 
 /// Milliseconds from the run to its Pod, and from the Pod's end to the run's. What a watcher hears in the
