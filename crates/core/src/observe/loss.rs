@@ -102,9 +102,12 @@ fn disruption(pod: &PodView) -> Option<&PodCondition> {
 }
 
 /// When somebody asked for the deletion: the time that is noted is when the grace is over.
+///
+/// A grace of nothing is the kubelet's, once the containers have ended: the API server then notes
+/// the time of that, and when the deletion was asked for is told nowhere any more.
 fn deleted_at(pod: &PodView) -> Option<Timestamp> {
     let due = pod.metadata.deletion_timestamp.as_ref()?.0;
-    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let grace = pod.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0)?;
     due.checked_sub(grace.seconds()).ok()
 }
 
@@ -217,10 +220,12 @@ mod tests {
 
     #[test]
     fn the_time_of_a_deletion_is_when_it_was_asked_for() {
-        let pod = pod(
-            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:40Z", "deletionGracePeriodSeconds": 30}}),
-        );
-        let asked: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
-        assert_eq!(of(&pod).unwrap().since, Some(asked));
+        for (grace, asked) in [(30, Some("2026-01-01T00:00:10Z")), (0, None)] {
+            let pod = pod(
+                json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:40Z", "deletionGracePeriodSeconds": grace}}),
+            );
+            let asked: Option<Timestamp> = asked.map(|time| time.parse().unwrap());
+            assert_eq!(of(&pod).unwrap().since, asked, "{grace} s");
+        }
     }
 }
