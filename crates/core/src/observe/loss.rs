@@ -107,7 +107,10 @@ fn disruption(pod: &PodView) -> Option<&PodCondition> {
 /// the time of that, and when the deletion was asked for is told nowhere any more.
 fn deleted_at(pod: &PodView) -> Option<Timestamp> {
     let due = pod.metadata.deletion_timestamp.as_ref()?.0;
-    let grace = pod.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0)?;
+    let grace = pod
+        .metadata
+        .deletion_grace_period_seconds
+        .filter(|grace| *grace > 0)?;
     due.checked_sub(grace.seconds()).ok()
 }
 
