@@ -106,7 +106,13 @@ mod tests {
         let test = testing::context();
         let router = router(Arc::clone(&test.context), Arc::new(test.registry));
         assert_eq!(get_path(&router, "/livez").await.0, StatusCode::OK);
-        for gate in [Gate::Config, Gate::Nodes, Gate::TaskRuns, Gate::LimitRanges] {
+        for gate in [
+            Gate::Config,
+            Gate::Nodes,
+            Gate::TaskRuns,
+            Gate::LimitRanges,
+            Gate::Quotas,
+        ] {
             test.context.readiness.open(gate);
         }
         let (status, body) = get_path(&router, "/readyz").await;

@@ -11,7 +11,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
-use k8s_openapi::{api::core::v1::LimitRange, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1::{LimitRange, ResourceQuota},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use tektite_api::TaskRun;
 use tektite_core::pod_view::PodView;
 
@@ -76,7 +79,7 @@ macro_rules! cached {
     };
 }
 
-cached! { TaskRun, PodView, LimitRange }
+cached! { TaskRun, PodView, LimitRange, ResourceQuota }
 
 /// What is known to have become of an object.
 #[derive(Clone, Debug, PartialEq)]

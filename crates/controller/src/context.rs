@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use k8s_openapi::api::core::v1::LimitRange;
+use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use prometheus_client::registry::Registry;
 use tektite_core::{
     config::Config,
@@ -31,6 +31,7 @@ use crate::{
     readiness::Readiness,
     registry::Registries,
     retention::Retention,
+    room::Room,
     trigger::ManagedBy,
 };
 
@@ -88,6 +89,8 @@ pub struct Context {
     pub pods: Cache<PodView>,
     /// LimitRanges, which a new Pod's resources depend on.
     pub limit_ranges: Cache<LimitRange>,
+    /// ResourceQuotas, which new Pods may have to wait for.
+    pub quotas: Cache<ResourceQuota>,
     /// The operator's settings in force.
     pub config: ArcSwap<Config>,
     /// How the entrypoint reaches new Pods.
@@ -102,6 +105,8 @@ pub struct Context {
     pub registries: Registries,
     /// What is said of Pods that wait in silence.
     pub news: News,
+    /// Runs that wait for room in a quota.
+    pub room: Room,
     /// Status changes that wait a moment.
     pub pace: Pace,
     /// Since when logs are being read.
@@ -137,6 +142,7 @@ impl Context {
             runs: Cache::default(),
             pods: Cache::default(),
             limit_ranges: Cache::default(),
+            quotas: Cache::default(),
             config: ArcSwap::default(),
             // What is right for a cluster of which nothing is known.
             delivery: ArcSwap::from_pointee(settings.delivery_mode.choose(&[])),
@@ -149,6 +155,7 @@ impl Context {
             ),
             queue,
             news: News::default(),
+            room: Room::default(),
             pace: Pace::default(),
             log_reads: LogReads::default(),
             retention: Retention::default(),

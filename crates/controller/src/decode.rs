@@ -5,7 +5,10 @@
 //! `DeserializeGuard` cannot be used: it goes through `serde_value`, and a parameter's number, kept
 //! as `RawValue`, cannot.
 
-use k8s_openapi::{api::core::v1::LimitRange, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1::{LimitRange, ResourceQuota},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tektite_api::{TaskRun, decode, labels};
@@ -68,6 +71,8 @@ pub trait Readable: DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> {
 impl Readable for PodView {}
 
 impl Readable for LimitRange {}
+
+impl Readable for ResourceQuota {}
 
 /// A run that admission never saw fails with what admission would have said.
 impl Readable for TaskRun {

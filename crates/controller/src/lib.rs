@@ -39,6 +39,7 @@ pub mod reconcile;
 pub mod refusal;
 pub mod registry;
 pub mod retention;
+pub mod room;
 pub mod run;
 pub mod status;
 pub mod trigger;

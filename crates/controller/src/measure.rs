@@ -147,6 +147,11 @@ impl Measure {
         }
         if status.is_done() && !run.is_done() {
             self.metrics.runs.ended(run, status);
+            let spec = status.task_spec.as_ref();
+            let hand_overs = spec.zip(pod).map(|(spec, pod)| observe::hand_overs(spec, pod));
+            for took in hand_overs.unwrap_or_default() {
+                self.metrics.hand_over.observe(took.as_secs_f64());
+            }
             if let Some(journey) = self.lock().get_mut(&Key::of(&run.metadata)) {
                 journey.is_over = true;
             }
@@ -279,6 +284,35 @@ mod tests {
             "tektite_controller_pod_to_first_step_seconds_sum 3.0",
             "tektite_controller_pod_to_first_step_seconds_count 1",
             r#"taskruns_pod_latency_milliseconds_sum{namespace="n",task="anonymous"} 1000.0"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn hand_overs_of_a_run_that_has_ended() {
+        let (measure, registry) = measure();
+        let run = run("r");
+        let mut pod = pod_of(&run);
+        let step = |name: &str, message: &str| {
+            json!({"name": name, "ready": false, "restartCount": 0, "image": "i", "imageID": "",
+                "state": {"terminated": {"exitCode": 0, "message": message}}})
+        };
+        pod.status = serde_json::from_value(json!({"containerStatuses": [
+            step("step-a", r#"[{"key":"StartedAt","value":"2026-01-02T03:04:08.000Z","type":3}]"#),
+            step("step-b", r#"[{"key":"HandOver","value":"7500","type":3}]"#),
+            step("step-c", r#"[{"key":"HandOver","value":"soon","type":3}]"#),
+        ]}))
+        .unwrap();
+        let mut status = ended();
+        status.task_spec = serde_json::from_value(json!({"steps": [
+            {"name": "a", "image": "i"}, {"name": "b", "image": "i"}, {"name": "c", "image": "i"}]}))
+        .unwrap();
+        measure.written(&run, Some(&pod), &status);
+        let text = text(&registry);
+        for line in [
+            "tektite_controller_hand_over_seconds_sum 0.0075",
+            "tektite_controller_hand_over_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

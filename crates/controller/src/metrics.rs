@@ -82,6 +82,8 @@ pub struct Metrics {
     pub create_to_pod: Histogram,
     /// From a Pod to its first step, in whole seconds as the kubelet tells them.
     pub pod_to_first_step: Histogram,
+    /// From a step's end to the start of the next one's command.
+    pub hand_over: Histogram,
     /// Requests for one run, events aside: `read`, `write`.
     requests_per_run: Family<KindLabels, Histogram, fn() -> Histogram>,
     /// How many TaskRuns waited when one was taken.
@@ -121,6 +123,7 @@ impl Metrics {
                 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
             ]),
             pod_to_first_step: Histogram::new([1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0, 300.0]),
+            hand_over: Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0]),
             requests_per_run: Family::new_with_constructor(requests_histogram as fn() -> Histogram),
             queue_length: Histogram::new([0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0]),
             runs: RunMetrics::register(registry),
@@ -188,6 +191,11 @@ impl Metrics {
             "pod_to_first_step_seconds",
             "From a Pod to its first step, in whole seconds",
             metrics.pod_to_first_step.clone(),
+        );
+        ours.register(
+            "hand_over_seconds",
+            "From a step's end to the start of the next one's command",
+            metrics.hand_over.clone(),
         );
         ours.register(
             "requests_per_run",

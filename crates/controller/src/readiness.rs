@@ -11,6 +11,8 @@ pub enum Gate {
     Pods,
     /// All LimitRanges are known.
     LimitRanges,
+    /// All ResourceQuotas are known.
+    Quotas,
     /// The ConfigMaps have been read.
     Config,
     /// Nodes have been asked what they can.
@@ -26,6 +28,7 @@ impl Gate {
             Self::TaskRuns => "TaskRuns have not been listed",
             Self::Pods => "Pods have not been listed",
             Self::LimitRanges => "LimitRanges have not been listed",
+            Self::Quotas => "ResourceQuotas have not been listed",
             Self::Config => "ConfigMaps have not been read",
             Self::Nodes => "Nodes have not been asked",
             Self::Shutdown => "shutting down",
@@ -48,6 +51,7 @@ impl Default for Readiness {
                     Gate::TaskRuns,
                     Gate::Pods,
                     Gate::LimitRanges,
+                    Gate::Quotas,
                     Gate::Config,
                     Gate::Nodes,
                 ]
@@ -118,7 +122,13 @@ mod tests {
             let readiness = Arc::clone(&readiness);
             async move { readiness.wait().await }
         });
-        for gate in [Gate::Nodes, Gate::TaskRuns, Gate::Pods, Gate::LimitRanges] {
+        for gate in [
+            Gate::Nodes,
+            Gate::TaskRuns,
+            Gate::Pods,
+            Gate::LimitRanges,
+            Gate::Quotas,
+        ] {
             readiness.open(gate);
         }
         tokio::task::yield_now().await;

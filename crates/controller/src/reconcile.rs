@@ -196,7 +196,11 @@ pub async fn perform(context: &Context, found: &Found<'_>, plan: Plan) -> Result
         return Err(Error::Unfinished(reason));
     }
     let done = plan.status.is_done();
-    let next = earlier(rest(plan.requeue, done), held);
+    let turn = context.room.looked(run, &plan.status);
+    for next in turn.next {
+        context.queue.add(next);
+    }
+    let next = earlier(earlier(rest(plan.requeue, done), held), turn.again_in);
     let known = context.runs.get(&Key::of(&run.metadata));
     match known.as_deref() {
         Some(KnownRun::Over(over)) if done => settle(context, over, next).await,

@@ -60,6 +60,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
         watch::limit_ranges(Arc::clone(&context), stop.clone()),
     ));
     parts.spawn(named(
+        "ResourceQuota watch",
+        watch::quotas(Arc::clone(&context), stop.clone()),
+    ));
+    parts.spawn(named(
         "config watch",
         config_watch::follow(Arc::clone(&context), stop.clone()),
     ));

@@ -1,9 +1,12 @@
-//! The streams of TaskRuns, Pods and LimitRanges, into the caches and on to the queue.
+//! The streams of TaskRuns, Pods, LimitRanges and ResourceQuotas, into the caches and on to the queue.
 
 use std::{collections::HashMap, sync::Arc};
 
 use futures::StreamExt;
-use k8s_openapi::{api::core::v1::LimitRange, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1::{LimitRange, ResourceQuota},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Resource,
     core::NamespaceResourceScope,
@@ -13,7 +16,11 @@ use kube::{
     },
 };
 use tektite_api::{TaskRun, labels};
-use tektite_core::{lifecycle::Severity, observe, pod_view::PodView};
+use tektite_core::{
+    lifecycle::{Severity, quota},
+    observe,
+    pod_view::PodView,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -66,6 +73,28 @@ pub async fn limit_ranges(context: Arc<Context>, stop: CancellationToken) {
     .await;
 }
 
+/// Follows all ResourceQuotas until `stop`. Where one has more room, runs that wait for it try again.
+pub async fn quotas(context: Arc<Context>, stop: CancellationToken) {
+    let changed = |change: Change<ResourceQuota>| {
+        if let Some(before) = &change.before
+            && quota::gives_room(before, change.after.as_deref())
+        {
+            for run in context.room.grew(&change.key.namespace) {
+                context.queue.add(run);
+            }
+        }
+    };
+    Follow {
+        context: &context,
+        cache: &context.quotas,
+        gate: Gate::Quotas,
+        remember: Some,
+        broken: HashMap::new(),
+    }
+    .until::<ResourceQuota>(stop, watcher::Config::default().timeout(WATCH_SECONDS), changed)
+    .await;
+}
+
 /// Follows the Pods of TaskRuns until `stop`. The runs come first: a Pod whose run is over is not kept.
 pub async fn pods(context: Arc<Context>, stop: CancellationToken) {
     tokio::select! {
@@ -103,6 +132,7 @@ fn take_run(context: &Context, change: Change<KnownRun>) {
     if change.after.is_none() {
         context.queue.forget(&change.key);
         context.pace.forget(&change.key);
+        context.room.forget(&change.key);
         context.retention.forget(&change.key);
         context.measure.forget(&change.key);
     }
@@ -140,6 +170,7 @@ trait Followed:
 impl Followed for TaskRun {}
 impl Followed for PodView {}
 impl Followed for LimitRange {}
+impl Followed for ResourceQuota {}
 
 /// One watch.
 struct Follow<'a, C, R> {

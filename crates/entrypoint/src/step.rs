@@ -7,6 +7,7 @@ use std::{
     iter,
     path::{Path, PathBuf},
     slice,
+    time::Duration,
 };
 
 use nix::unistd::{getgid, getuid};
@@ -16,7 +17,7 @@ use tektite_protocol::{
     log::LogLevel,
     paths::{FAILED_SUFFIX, PROVENANCE_FILE},
     platform,
-    termination::{self, Entry, Kind},
+    termination::{self, Entry, Kind, key},
 };
 
 use crate::{
@@ -47,6 +48,28 @@ struct Step<'a> {
     log: Log,
 }
 
+/// When a step began.
+struct Begun {
+    /// As text; for a step that never ran, the moment that this was clear.
+    at: String,
+    /// How long after the step before it had ended, where that is known.
+    behind: Option<Duration>,
+}
+
+impl Begun {
+    fn now(behind: Option<Duration>) -> Self {
+        Self {
+            at: clock::rfc3339_now(),
+            behind,
+        }
+    }
+
+    fn hand_over(&self) -> Option<Entry> {
+        let micros = self.behind?.as_micros().to_string();
+        Some(Entry::internal(key::HAND_OVER, micros))
+    }
+}
+
 /// Whether there is something to run.
 enum Guarded {
     /// This command.
@@ -59,11 +82,11 @@ enum Guarded {
 pub(crate) fn run(flags: &StepFlags, layout: &Layout, signals: &Signals, log: Log) -> u8 {
     let step = Step { flags, layout, log };
     let _alive = step.announce();
-    let (ending, started) = match step.prepare() {
+    let (ending, begun) = match step.prepare() {
         Ok(()) => step.take_turn(signals),
-        Err(error) => (step.broken(error.to_string()), clock::rfc3339_now()),
+        Err(error) => (step.broken(error.to_string()), Begun::now(None)),
     };
-    step.conclude(&ending, &started, signals)
+    step.conclude(&ending, &begun, signals)
 }
 
 impl Step<'_> {
@@ -101,8 +124,8 @@ impl Step<'_> {
         breakpoint::place_scripts(&self.flags.breakpoints, self.layout)
     }
 
-    /// How it ended, and when it started: for a step that never ran, the moment that this was clear.
-    fn take_turn(&self, signals: &Signals) -> (Ending, String) {
+    /// How it ended, and when it began.
+    fn take_turn(&self, signals: &Signals) -> (Ending, Begun) {
         let cancel = self.layout.cancel_file();
         let waiting = Waiting {
             files: &self.flags.wait_files,
@@ -118,11 +141,15 @@ impl Step<'_> {
         };
         let directory = std::env::current_dir();
         let (turn, used) = waiting.turn();
+        let behind = match turn {
+            Turn::Mine => self.since_last_step(),
+            _ => None,
+        };
         let told = match turn {
             Turn::Mine => self.pause(Breakpoint::BeforeStep, signals),
             _ => Ok(Told::Continue),
         };
-        let started = clock::rfc3339_now();
+        let begun = Begun::now(behind);
         // What an earlier step has made anew is another directory of the same name, and we would still
         // be in the old one. Where there is none any more, the old one has to do.
         if let Ok(directory) = directory {
@@ -143,7 +170,17 @@ impl Step<'_> {
             }
             (Turn::Broken(sentence), _) => self.broken(sentence),
         };
-        (ending, started)
+        (ending, begun)
+    }
+
+    /// How long ago the step before this one ended, by its marker; none where this is the first one.
+    fn since_last_step(&self) -> Option<Duration> {
+        let marker = self
+            .flags
+            .wait_files
+            .last()
+            .filter(|_| !self.flags.wait_file_content)?;
+        fs::metadata(marker).ok()?.modified().ok()?.elapsed().ok()
     }
 
     /// Waits at a breakpoint, if the step has it.
@@ -297,11 +334,11 @@ impl Step<'_> {
     }
 
     /// Results, message, exit code, and last of all the marker that releases the next step.
-    fn conclude(&self, ending: &Ending, started: &str, signals: &Signals) -> u8 {
+    fn conclude(&self, ending: &Ending, begun: &Begun, signals: &Signals) -> u8 {
         let pauses = self.flags.breakpoints.contains(&Breakpoint::OnFailure);
         // Whoever debugs wants to see every failure.
         let on_error = self.flags.on_error.filter(|_| !pauses).unwrap_or_default();
-        let mut verdict = Verdict::of(ending, on_error, started);
+        let mut verdict = Verdict::of(ending, on_error, &begun.at);
         if verdict.exit == 0 && !matches!(ending, Ending::Ended(sys::Ended::Code(0)) | Ending::Unneeded) {
             self.log.info(format_args!(
                 "onError is \"continue\": later steps run all the same"
@@ -313,7 +350,7 @@ impl Step<'_> {
             Vec::new()
         };
         if let Some(path) = given(&self.flags.termination_path) {
-            self.tell(path, &mut verdict, results);
+            self.tell(path, &mut verdict, results, begun.hand_over());
         }
         if pauses && verdict.failed && ending.may_pause() {
             match self.pause(Breakpoint::OnFailure, signals) {
@@ -387,10 +424,16 @@ impl Step<'_> {
     }
 
     /// Writes the message. When results do not fit into it, the step fails and tells that instead.
-    fn tell(&self, path: &Path, verdict: &mut Verdict, results: Vec<Entry>) {
+    fn tell(&self, path: &Path, verdict: &mut Verdict, results: Vec<Entry>, measured: Option<Entry>) {
         let limit = self.flags.message_limit.unwrap_or(termination::MAX_BYTES);
         let all = [verdict.entries.clone(), results].concat();
-        match message::add(path, &all, limit) {
+        let with_measured = [all.as_slice(), measured.as_slice()].concat();
+        // What is only measured takes no result its place.
+        let told = match message::add(path, &with_measured, limit) {
+            Err(WriteError::Message(_)) if measured.is_some() => message::add(path, &all, limit),
+            told => told,
+        };
+        match told {
             Ok(()) => {}
             Err(error @ WriteError::File(_)) => self.fail(&error, verdict),
             Err(error @ WriteError::Message(_)) => {

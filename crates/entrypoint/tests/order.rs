@@ -37,7 +37,10 @@ fn steps_run_in_order_whoever_starts_first() {
     assert!(!pod.has("order"));
     fs::write(pod.path("gate"), "").unwrap();
     for step in running {
-        assert_eq!(step.wait().exit, 0);
+        let done = step.wait();
+        assert_eq!(done.exit, 0);
+        let hand_over = done.internal(key::HAND_OVER).map(str::parse::<u64>);
+        assert!(matches!(hand_over, Some(Ok(_))), "{hand_over:?}");
     }
     assert_eq!(pod.read("order"), "0\n1\n2\n");
     assert_eq!(pod.read("out-2"), "0");
@@ -49,7 +52,8 @@ fn a_failure_skips_all_that_follow() {
     let later: Vec<_> = [1, 2]
         .map(|index| pod.start(&pod.after(index, &["touch", "ran"])))
         .into();
-    assert_eq!(pod.run(&pod.sh("exit 7")).exit, 7);
+    let first = pod.run(&pod.sh("exit 7"));
+    assert_eq!((first.exit, first.internal(key::HAND_OVER)), (7, None));
     for step in later {
         let done = step.wait();
         assert_eq!((done.exit, done.released()), (1, false));

@@ -27,6 +27,8 @@ pub const fn limit(containers: usize) -> usize {
 pub mod key {
     /// When the command was started, RFC 3339 with milliseconds.
     pub const STARTED_AT: &str = "StartedAt";
+    /// How long after the step before it ended the command was started, in whole microseconds.
+    pub const HAND_OVER: &str = "HandOver";
     /// The command's exit code where the container's own is another (`onError: continue`).
     pub const EXIT_CODE: &str = "ExitCode";
     /// Why a step ended, where the exit code does not say it: one of [`super::reason`].

@@ -29,7 +29,7 @@ mod decide;
 mod ending;
 mod images;
 mod prepare;
-mod quota;
+pub mod quota;
 mod refused;
 mod room;
 #[cfg(test)]

@@ -56,7 +56,8 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
         {
             let message = format!("TaskRun Pod exceeded available resources: {text}");
             condition::ongoing(&mut plan.status, Reason::ExceededResourceQuota, message, now);
-            again(&mut plan, 10);
+            // Room brings it back sooner.
+            again(&mut plan, 60);
         }
         (Effect::CreateClaim(claim), refusal) => {
             let message = format!(

@@ -20,7 +20,7 @@ pub use delivery::cannot_run_entrypoint;
 pub use pending::{GRACE, silence};
 pub use results_log::{ResultsLog, log_wanted};
 pub use sidecars::{Left, awaits_readiness, is_quiet, is_ready, left_running, states as sidecar_states};
-pub use steps::{StepView, announced, first_step_began};
+pub use steps::{StepView, announced, first_step_began, hand_overs};
 
 use self::results_log::Found;
 use crate::{

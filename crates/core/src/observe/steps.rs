@@ -1,5 +1,7 @@
 //! Steps as the Pod shows them, and as the status tells them (runtime.md 5.12).
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus};
 use tektite_api::{
@@ -93,6 +95,15 @@ pub(super) fn read<'a>(spec: &'a TaskSpec, pod: &'a PodView) -> Vec<StepView<'a>
         })
     });
     each.collect()
+}
+
+/// How long after the step before it each step was started, of those that have ended and say so.
+pub fn hand_overs(spec: &TaskSpec, pod: &PodView) -> Vec<Duration> {
+    let views = read(spec, pod);
+    let micros = views
+        .iter()
+        .filter_map(|view| view.internal(key::HAND_OVER)?.parse().ok());
+    micros.map(Duration::from_micros).collect()
 }
 
 /// When the first step began, as far as the Pod tells: the timeout's clock starts here. A step that waits
