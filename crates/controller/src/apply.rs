@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use tektite_api::TaskRun;
-use tektite_core::lifecycle::{Effect, Refusal};
+use tektite_core::lifecycle::{self, Effect, Refusal};
 
 use crate::{
     cache::Key,
@@ -77,7 +77,7 @@ async fn create_pod(context: &Context, run: &TaskRun, pod: &Pod) -> Result<(), R
             context.queue.add(Key::of(&run.metadata));
             Ok(())
         }
-        Ok(_) => Err(refusal(&error)),
+        Ok(existing) => Err(Refusal::NameTaken(lifecycle::holder(&existing))),
         // It went away in between: the next try will tell.
         Err(gone) if gone.is_not_found() => Err(Refusal::Transient(gone.to_string())),
         Err(error) => Err(refusal(&error)),

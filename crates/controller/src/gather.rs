@@ -39,7 +39,8 @@ pub struct Found<'a> {
     around: Surroundings,
     limits: Limits,
     revision: &'a str,
-    now: Timestamp,
+    /// When that was.
+    pub now: Timestamp,
 }
 
 impl Found<'_> {
@@ -119,25 +120,43 @@ pub async fn gather(context: &Context, run: Arc<TaskRun>) -> Result<Found<'_>, E
     let now = Timestamp::now();
     let news = news(context, &run, pod.as_deref(), now).await;
     Ok(Found {
-        run,
         pod,
         earlier,
         news,
         fetched,
         actions,
         log,
-        images: Answers::new(),
         account,
         config,
+        limits,
+        now,
+        ..without_asking(context, run)
+    })
+}
+
+/// What is known of `run` without asking anybody.
+pub fn without_asking(context: &Context, run: Arc<TaskRun>) -> Found<'_> {
+    let pod = Key::new(run.namespace(), lifecycle::pod_name(&run));
+    Found {
+        pod: context.pods.get(&pod),
+        run,
+        earlier: None,
+        news: None,
+        fetched: Fetched::Nothing,
+        actions: BTreeMap::new(),
+        log: ResultsLog::NotRead,
+        images: Answers::new(),
+        account: Account::NotRead,
+        config: context.config.load_full(),
         delivery: context.delivery_settings(),
         around: Surroundings {
             kubernetes: **context.kubernetes.load(),
             foreign: Foreign::default(),
         },
-        limits,
+        limits: Limits::NONE,
         revision: context.settings.revision,
-        now,
-    })
+        now: Timestamp::now(),
+    }
 }
 
 fn limits(context: &Context, namespace: &str) -> Limits {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use tektite_api::TaskRun;
 use tektite_core::{
     account::Account,
@@ -18,7 +19,7 @@ use crate::{
     context::Context,
     error::{Error, UPDATE_FAILED},
     events::{self, Note},
-    gather::{Found, gather},
+    gather::{Found, gather, without_asking},
     known::{KnownRun, Over},
     refusal::message,
     registry::Asked,
@@ -28,6 +29,9 @@ use crate::{
 /// However quiet it is around a run that has not ended, it gets a look this often: watches lose
 /// nothing as a rule, and this is for the exception.
 const LONGEST_REST: Duration = Duration::from_mins(10);
+
+/// How old a run is before its status says that something could not be read for now.
+const NEWS: SignedDuration = SignedDuration::from_secs(5);
 
 /// What came of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +73,22 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
         },
     };
     context.cloud_events.queued(context, &run);
-    let found = gather(context, run).await?;
+    let found = match gather(context, Arc::clone(&run)).await {
+        Ok(found) => found,
+        Err(error) => {
+            // What is over by the next try is no news.
+            let found = without_asking(context, run);
+            let age = found
+                .run
+                .created()
+                .map(|created| found.now.duration_since(created.0));
+            if !error.retry_helps() || age.is_none_or(|age| age > NEWS) {
+                let plan = lifecycle::not_gathered(&found.gathered(), &error.to_string());
+                Box::pin(perform(context, &found, plan)).await?;
+            }
+            return Err(error);
+        }
+    };
     let plan = lifecycle::plan(&found.gathered());
     match plan.look_up {
         // Few runs ask for it: the others need not have room for it.

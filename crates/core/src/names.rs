@@ -4,6 +4,9 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use tektite_api::Step;
 
+/// Our own init container.
+pub const PREPARE: &str = "prepare";
+
 /// The longest name of a Pod or container.
 const MAX: usize = 63;
 /// How much of a long parent's name, with the suffix, stands before the hash.

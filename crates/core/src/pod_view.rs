@@ -8,6 +8,8 @@ use k8s_openapi::{
 use serde::{Deserialize, Serialize};
 use tektite_api::labels;
 
+use crate::names;
+
 /// Metadata and status of a Pod. Read only: written back, it would lose the spec.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PodView {
@@ -149,6 +151,15 @@ impl PodView {
             .filter_map(|container| container.state.as_ref());
         states
             .into_iter()
+            .any(|state| state.running.is_some() || state.terminated.is_some())
+    }
+
+    /// Whether anything has run in it that may have told something: steps, sidecars, init containers of
+    /// others. Ours tells nothing that a run's end depends on.
+    pub fn has_logs(&self) -> bool {
+        let all = self.containers().iter().chain(self.init_containers());
+        all.filter(|container| container.name != names::PREPARE)
+            .filter_map(|container| container.state.as_ref())
             .any(|state| state.running.is_some() || state.terminated.is_some())
     }
 

@@ -127,6 +127,22 @@ impl Reason {
         )
     }
 
+    /// Whether it can be that of a Pod whose first step never began.
+    pub const fn is_of_start(self) -> bool {
+        matches!(
+            self,
+            Self::Failed
+                | Self::InitContainerFailed
+                | Self::InitContainerOom
+                | Self::SidecarFailed
+                | Self::SidecarOom
+                | Self::TaskRunImagePullFailed
+                | Self::CreateContainerConfigError
+                | Self::PodCreationFailed
+                | Self::TaskRunTimeout
+        )
+    }
+
     /// Whether it is a Pod that has failed.
     pub const fn is_of_pod(self) -> bool {
         self.is_loss()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tektite_api::{ConditionStatus, TaskRun, TaskRunStatus, labels, task_run::RequestedStatus};
 
-use super::{Event, Gathered, Plan, Severity};
+use super::{Event, Gathered, Plan, Severity, room};
 use crate::{condition, config::Config, reason::Reason};
 
 /// How many attempts came before the present one.
@@ -29,10 +29,12 @@ pub(super) fn conclude(gathered: &Gathered<'_>, plan: &mut Plan) {
             // An attempt that never had a Pod cost nothing, and many of them would cost much.
             let pause = u64::from(plan.status.pod_name.is_empty());
             retry(&mut plan.status, &another, now);
+            room::for_history(run, &mut plan.status);
             plan.requeue = Some(Duration::from_secs(pause));
         } else {
             give_up(run, &mut plan.status, &budget, now);
         }
+        plan.events.extend(unreadable(run));
     }
     tell(run, plan);
 }
@@ -89,9 +91,7 @@ impl Budget {
             .iter()
             .filter(|attempt| is_lost(attempt))
             .count();
-        let own = run
-            .annotation(labels::INFRA_RETRIES)
-            .and_then(|text| text.parse().ok());
+        let own = own_infra_retries(run).and_then(Result::ok);
         let infra_retries = own.unwrap_or(config.defaults.lifecycle.infra_retries);
         Self {
             retries: usize::try_from(run.spec.retries).unwrap_or(0),
@@ -120,6 +120,25 @@ impl Budget {
     }
 }
 
+/// The run's own number of infra retries, or the text that is none.
+fn own_infra_retries(run: &TaskRun) -> Option<Result<u32, &str>> {
+    let text = run.annotation(labels::INFRA_RETRIES)?;
+    Some(text.parse().map_err(|_| text))
+}
+
+/// That nobody knows how many infra retries the run shall have: a Task's annotations come past admission.
+fn unreadable(run: &TaskRun) -> Option<Event> {
+    let text = own_infra_retries(run)?.err()?;
+    Some(Event {
+        severity: Severity::Warning,
+        reason: "InvalidAnnotation",
+        message: format!(
+            "annotation \"{}\" is \"{text}\", and must be a whole number from 0: the operator's setting holds",
+            labels::INFRA_RETRIES
+        ),
+    })
+}
+
 /// Whether the attempt ended by something that was not its Task's fault.
 fn is_lost(status: &TaskRunStatus) -> bool {
     // What a Pod takes beyond its own limits is its Task's fault.
@@ -131,8 +150,13 @@ fn is_lost(status: &TaskRunStatus) -> bool {
     let Some(known) = status.succeeded() else {
         return false;
     };
-    Reason::from_word(&known.reason).is_some_and(Reason::is_loss)
-        && OWN_FAULT.iter().all(|text| !known.message.contains(text))
+    let Some(reason) = Reason::from_word(&known.reason) else {
+        return false;
+    };
+    // The image of a container is known once it was started.
+    let began = status.steps.iter().any(|step| !step.image_id.is_empty());
+    let never_began = !status.pod_name.is_empty() && !began && reason.is_of_start();
+    (reason.is_loss() || never_began) && OWN_FAULT.iter().all(|text| !known.message.contains(text))
 }
 
 /// The attempt was the last one. Where it was not the only one, the message says so; and who runs it may not

@@ -91,9 +91,9 @@ fn decide(gathered: &Gathered<'_>, plan: &mut Plan) {
     match (own_pod(gathered).filter(|pod| !pod.is_deleting()), gathered.pod) {
         (Some(pod), _) => follow(gathered, &prepared.spec, pod, plan),
         // One of the same name that is on its way out, or belongs to an earlier run of this name.
-        (None, Some(_)) => {
-            name_taken(&mut plan.status, now);
-            plan.requeue = Some(Duration::from_secs(1));
+        (None, Some(pod)) => {
+            name_taken(&mut plan.status, &holder(pod), now);
+            plan.requeue = Some(Duration::from_secs(if pod.is_deleting() { 1 } else { 10 }));
         }
         (None, None) => create(gathered, prepared, plan),
     }
@@ -138,13 +138,53 @@ fn lost(run: &TaskRun, plan: &mut Plan, now: Timestamp) {
     condition::failed(&mut plan.status, reason, message, now);
 }
 
-pub(super) fn name_taken(status: &mut TaskRunStatus, now: Timestamp) {
-    condition::ongoing(
-        status,
-        Reason::Pending,
-        "tried to create pod, but it already exists",
-        now,
-    );
+/// Who has the name that the run's Pod would have, in a sentence.
+pub fn holder(pod: &PodView) -> String {
+    let name = pod.name();
+    if pod.is_deleting() {
+        return format!("Pod \"{name}\" is there still, and on its way out");
+    }
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    match owners.iter().find(|owner| owner.controller == Some(true)) {
+        Some(owner) => format!(
+            "Pod \"{name}\" belongs to {} \"{}\" with the UID {}",
+            owner.kind, owner.name, owner.uid
+        ),
+        None => format!("Pod \"{name}\" belongs to nobody: remove it, or give this TaskRun another name"),
+    }
+}
+
+/// Upstream's sentence, and who has the name.
+pub(super) fn name_taken(status: &mut TaskRunStatus, holder: &str, now: Timestamp) {
+    let message = format!("tried to create pod, but it already exists\n{holder}");
+    condition::ongoing(status, Reason::Pending, message, now);
+}
+
+/// What holds while the API server does not say what a decision needs: the clocks run, the user may cancel,
+/// and the status says what is missing.
+pub fn not_gathered(gathered: &Gathered<'_>, why: &str) -> Plan {
+    let Gathered { run, now, .. } = *gathered;
+    let mut plan = Plan {
+        status: run.status.clone().unwrap_or_default(),
+        ..Plan::default()
+    };
+    if plan.status.is_done() || run.metadata.deletion_timestamp.is_some() {
+        return plan;
+    }
+    if run.spec.status == RequestedStatus::Cancelled {
+        ending::cancel(gathered, &mut plan);
+    } else if !is_held(run, Some(&plan.status)) {
+        if plan.status.start_time.is_none() {
+            start(run, &mut plan, now);
+        }
+        if plan.status.pod_name.is_empty() {
+            condition::ongoing(&mut plan.status, Reason::Pending, why, now);
+        }
+        clock::enforce(gathered, &mut plan);
+    }
+    ending::close(gathered, &mut plan);
+    attempts::conclude(gathered, &mut plan);
+    plan
 }
 
 /// An attempt begins; never before the run was created, whatever the clocks say.

@@ -25,6 +25,9 @@ use crate::{
 /// to hear of it before that.
 pub(super) const STEPS_STOP: Duration = Duration::from_mins(1);
 
+/// How long steps have to notice by themselves that one before them is gone.
+const NOTICE: Duration = Duration::from_secs(5);
+
 /// What the run waited for when it was ended, on a line of its own.
 pub(super) fn previous(run: &TaskRun) -> String {
     let known = run.status.as_ref().and_then(TaskRunStatus::succeeded);
@@ -58,17 +61,22 @@ pub(super) fn cancel(gathered: &Gathered<'_>, plan: &mut Plan) {
 /// Where the run has just ended before its steps: what they have left is kept, those that have not ended
 /// end with the run, and the Pod is ended.
 pub(super) fn close(gathered: &Gathered<'_>, plan: &mut Plan) {
-    let (Some(end), Some(pod)) = (Forced::of(&plan.status), own_pod(gathered)) else {
+    let Some(end) = Forced::of(&plan.status).filter(|_| !plan.status.pod_name.is_empty()) else {
         return;
     };
+    let pod = own_pod(gathered);
     // A step that has ended has ended, whatever became of the run.
-    if let Some(spec) = plan.status.task_spec.clone() {
+    if let (Some(spec), Some(pod)) = (plan.status.task_spec.clone(), pod)
+        && !matches!(end, Forced::Left(_))
+    {
         observe::keep_what_is_left(&spec, pod, &mut plan.status);
         room::for_results(gathered.run, &mut plan.status, gathered.now);
     }
     steps_ended_with_the_run(gathered.run, &mut plan.status, gathered.now);
-    let status = plan.status.clone();
-    end.stop(gathered, &status, pod, plan);
+    if let Some(pod) = pod {
+        let status = plan.status.clone();
+        end.stop(gathered, &status, pod, plan);
+    }
 }
 
 /// Why a run can end while its steps go on.
@@ -78,20 +86,22 @@ pub(super) enum Forced {
     Stopped(Timestamp),
     /// Containers that will never be made.
     Stuck,
+    /// One of them ended so that the others may not have noticed, at this time.
+    Left(Timestamp),
 }
 
 impl Forced {
     /// Whether the attempt with this status ended so.
     pub(super) fn of(status: &TaskRunStatus) -> Option<Self> {
         let known = status.succeeded().filter(|_| status.is_done())?;
+        let at = || Some(status.completion_time.as_ref()?.0);
         match Reason::from_word(&known.reason)? {
-            Reason::TaskRunCancelled | Reason::TaskRunTimeout => {
-                Some(Self::Stopped(status.completion_time.as_ref()?.0))
-            }
+            Reason::Succeeded => None,
+            Reason::TaskRunCancelled | Reason::TaskRunTimeout => at().map(Self::Stopped),
             Reason::TaskRunImagePullFailed
             | Reason::CreateContainerConfigError
             | Reason::PodCreationFailed => Some(Self::Stuck),
-            _ => None,
+            _ => at().map(Self::Left),
         }
     }
 
@@ -110,11 +120,17 @@ impl Forced {
         }
         let name = pod.name().to_owned();
         let effect = match self {
-            _ if !pod.has_run() => delete(pod),
+            _ if !pod.has_logs() => delete(pod),
             Self::Stuck => Effect::EndPod { name },
             Self::Stopped(_) if pod_after_stop(gathered, status) == PodAfterStop::Deleted => delete(pod),
-            Self::Stopped(at) => {
+            // An entrypoint that waits for its turn hears nothing before its container runs.
+            Self::Stopped(_) if !pod.has_run() => Effect::EndPod { name },
+            Self::Stopped(at) | Self::Left(at) => {
                 let since = Duration::try_from(gathered.now.duration_since(at)).unwrap_or_default();
+                // Most notice by themselves.
+                if matches!(self, Self::Left(_)) && since < NOTICE {
+                    return plan.look_in(NOTICE.saturating_sub(since));
+                }
                 let left = STEPS_STOP.saturating_sub(since);
                 plan.look_in(left);
                 match (pod.annotation(labels::CANCEL), left.is_zero()) {

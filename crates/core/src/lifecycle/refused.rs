@@ -8,7 +8,7 @@ use tektite_api::labels;
 use super::{
     Effect, Fallback, Gathered, Plan, Refusal, attempts, clock,
     decide::{adopt, creation_failed, name_taken, start, try_other_form},
-    prepare, quota,
+    ending, prepare, quota,
 };
 use crate::{condition, delivery::Delivery, reason::Reason};
 
@@ -27,37 +27,58 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
         adopt(gathered, &prepared, &mut plan);
     }
     let again = |plan: &mut Plan, seconds| plan.requeue = Some(Duration::from_secs(seconds));
+    let what = described(effect);
     match (effect, refusal) {
-        (Effect::DeletePod { .. } | Effect::AnnotatePod { .. } | Effect::EndPod { .. }, _) => {
+        (Effect::DeletePod { .. } | Effect::AnnotatePod { .. } | Effect::EndPod { .. }, refusal) => {
+            // Labels and steps stay as they are stored: the run goes on as it did.
             plan = Plan {
                 status: run.status.clone().unwrap_or_default(),
                 ..Plan::default()
             };
-            again(&mut plan, 1);
-            return plan;
+            let known = plan.status.succeeded();
+            let reason = known.and_then(|known| Reason::from_word(&known.reason));
+            let message = format!(
+                "{what}, and the API server does not let that happen: {}",
+                refusal.text()
+            );
+            condition::ongoing(&mut plan.status, reason.unwrap_or(Reason::Pending), message, now);
+            again(
+                &mut plan,
+                if matches!(refusal, Refusal::Transient(_)) {
+                    1
+                } else {
+                    10
+                },
+            );
         }
         (_, Refusal::Transient(text)) => {
-            let message = format!("the API server does not take the Pod yet: {text}");
+            let message = format!("the API server does not take {what} yet: {text}");
             condition::ongoing(&mut plan.status, Reason::Pending, message, now);
             again(&mut plan, 1);
         }
         (_, Refusal::QuotaConflict(_)) => {
-            let message = "tried to create pod, but it failed with ResourceQuotaConflictError";
+            let message = match effect {
+                Effect::CreateClaim(_) => format!("tried to create {what}, but the quota was being counted"),
+                _ => "tried to create pod, but it failed with ResourceQuotaConflictError".to_owned(),
+            };
             condition::ongoing(&mut plan.status, Reason::Pending, message, now);
             again(&mut plan, 1);
         }
-        (Effect::CreatePod(_), Refusal::Forbidden(text)) if let Some(why) = quota::never_fits(text) => {
-            let message =
-                format!("TaskRun Pod exceeded available resources: {text}\nno waiting helps: {why}");
-            condition::failed(&mut plan.status, Reason::ExceededResourceQuota, message, now);
-        }
-        (_, Refusal::Forbidden(text))
-            if text.contains("exceeded quota") && quota::never_fits(text).is_none() =>
-        {
-            let message = format!("TaskRun Pod exceeded available resources: {text}");
-            condition::ongoing(&mut plan.status, Reason::ExceededResourceQuota, message, now);
-            // Room brings it back sooner.
-            again(&mut plan, 60);
+        (_, Refusal::Forbidden(text)) if text.contains("exceeded quota") => {
+            let subject = match effect {
+                Effect::CreateClaim(_) => format!("TaskRun's {what}"),
+                _ => "TaskRun Pod".to_owned(),
+            };
+            let message = format!("{subject} exceeded available resources: {text}");
+            let reason = Reason::ExceededResourceQuota;
+            if let Some(why) = quota::never_fits(text) {
+                let message = format!("{message}\nno waiting helps: {why}");
+                condition::failed(&mut plan.status, reason, message, now);
+            } else {
+                condition::ongoing(&mut plan.status, reason, message, now);
+                // Room brings it back sooner.
+                again(&mut plan, 60);
+            }
         }
         (Effect::CreateClaim(claim), refusal) => {
             let message = format!(
@@ -69,9 +90,9 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
             );
             condition::failed(&mut plan.status, Reason::CouldntCreateWorkspacePvc, message, now);
         }
-        (Effect::CreatePod(_), Refusal::NameTaken(_)) => {
-            name_taken(&mut plan.status, now);
-            again(&mut plan, 1);
+        (Effect::CreatePod(_), Refusal::NameTaken(holder)) => {
+            name_taken(&mut plan.status, holder, now);
+            again(&mut plan, 10);
         }
         (Effect::CreatePod(_), Refusal::Forbidden(text))
             if text.contains("violates PodSecurity") || text.contains("security context constraint") =>
@@ -89,8 +110,25 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
         }
     }
     clock::enforce(gathered, &mut plan);
+    ending::close(gathered, &mut plan);
     attempts::conclude(gathered, &mut plan);
     plan
+}
+
+/// What an effect is about, as part of a sentence.
+fn described(effect: &Effect) -> String {
+    match effect {
+        Effect::CreateClaim(claim) => {
+            let name = claim.metadata.name.as_deref().unwrap_or_default();
+            format!("PersistentVolumeClaim \"{name}\"")
+        }
+        Effect::CreatePod(_) => "the Pod".to_owned(),
+        Effect::DeletePod { name, .. } => format!("Pod \"{name}\" has to be removed"),
+        Effect::AnnotatePod { name, .. } => {
+            format!("Pod \"{name}\" has to be annotated before its first step can begin")
+        }
+        Effect::EndPod { name } => format!("Pod \"{name}\" has to be ended"),
+    }
 }
 
 /// An API server without image volumes drops the source and then misses it.

@@ -47,6 +47,35 @@ pub(super) fn for_results(run: &TaskRun, status: &mut TaskRunStatus, now: Timest
     }
 }
 
+/// What an attempt that follows may add to the status.
+const RESERVE: usize = 128 * 1024;
+
+/// Takes from the history what the run can do without, where it is too large: first what each attempt ran,
+/// which is often the same, then what the oldest left behind. How each ended stays.
+pub(super) fn for_history(run: &TaskRun, status: &mut TaskRunStatus) {
+    let fixed = json_bytes(&run.metadata) + json_bytes(&run.spec) + RESERVE;
+    let fits = |status: &TaskRunStatus| fixed + json_bytes(status) <= MOST_BYTES;
+    for attempt in 0..status.retries_status.len() {
+        if fits(status) {
+            return;
+        }
+        status.retries_status[attempt].task_spec = None;
+    }
+    for attempt in 0..status.retries_status.len() {
+        if fits(status) {
+            return;
+        }
+        let kept = &mut status.retries_status[attempt];
+        *kept = TaskRunStatus {
+            conditions: std::mem::take(&mut kept.conditions),
+            pod_name: std::mem::take(&mut kept.pod_name),
+            start_time: kept.start_time.take(),
+            completion_time: kept.completion_time.take(),
+            ..TaskRunStatus::default()
+        };
+    }
+}
+
 /// What a step has left, in bytes of JSON; of nothing, none.
 fn left_by_step(step: &StepState) -> usize {
     if step.results.is_empty() && step.inputs.is_empty() && step.outputs.is_empty() {
@@ -96,6 +125,44 @@ mod tests {
                     condition.message
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_history_that_can_be_stored() {
+        let script = |bytes: usize| json!({"steps": [{"image": "i", "script": "x".repeat(bytes)}]});
+        let attempt = |bytes: usize, result: usize| {
+            json!({"podName": "p", "taskSpec": script(bytes), "results": [{"name": "r", "type": "string", "value": "x".repeat(result)}],
+                "conditions": [{"type": "Succeeded", "status": "False", "reason": "StepFailed"}]})
+        };
+        for (attempts, bytes, result, specs, results) in [
+            (2, 10_000, 10, 2, 2),
+            // The specs go first, the oldest before the others.
+            (2, 390_000, 10, 1, 2),
+            (1, 450_000, 10, 0, 1),
+            (12, 100_000, 10, 11, 12),
+            (3, 10, 600_000, 0, 2),
+        ] {
+            let mut run = TaskRun::default();
+            run.spec.task_spec = serde_json::from_value(script(bytes)).unwrap();
+            let mut status: TaskRunStatus = serde_json::from_value(json!({
+                "taskSpec": script(bytes), "retriesStatus": vec![attempt(bytes, result); attempts]}))
+            .unwrap();
+            for_history(&run, &mut status);
+            let history = &status.retries_status;
+            let count =
+                |has: fn(&TaskRunStatus) -> bool| history.iter().filter(|&attempt| has(attempt)).count();
+            let name = format!("{attempts} attempts of {bytes} and {result} bytes");
+            assert_eq!(count(|attempt| attempt.task_spec.is_some()), specs, "{name}");
+            assert_eq!(count(|attempt| !attempt.results.is_empty()), results, "{name}");
+            assert_eq!(
+                count(|attempt| attempt.succeeded().is_some() && attempt.pod_name == "p"),
+                attempts
+            );
+            assert!(
+                json_bytes(&run.spec) + json_bytes(&status) <= MOST_BYTES,
+                "{name}"
+            );
         }
     }
 }

@@ -100,15 +100,22 @@ fn or_else(text: String, other: String) -> String {
     if text.is_empty() { other } else { text }
 }
 
-/// What a failing step's container says, and behind it the entrypoint's own sentence.
+/// What a failing step's container says, behind it the entrypoint's own sentence, and how long it ran.
 fn step_sentence(step: &StepView<'_>) -> String {
     let name = &step.container.name;
     if step.internal(key::REASON) == Some(reason::TIMEOUT_EXCEEDED) {
         return format!("\"{name}\" exited because the step exceeded the specified timeout limit");
     }
-    let sentence = exit_sentence(step.container).unwrap_or_default();
-    match step.internal(key::MESSAGE) {
-        Some(own) => format!("{sentence}\n{own}"),
+    let mut sentence = exit_sentence(step.container).unwrap_or_default();
+    // Of a container that was never started, the runtime alone can tell.
+    let runtime = ended(step.container)
+        .filter(|_| step.never_started())
+        .and_then(|end| end.message.as_deref());
+    for own in [step.internal(key::MESSAGE), runtime].into_iter().flatten() {
+        sentence = format!("{sentence}\n{own}");
+    }
+    match step.internal(key::RAN) {
+        Some(ran) => format!("{sentence}\nit ran for {ran}"),
         None => sentence,
     }
 }

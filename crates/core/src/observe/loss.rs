@@ -1,5 +1,7 @@
 //! Pods that were taken from their run: by whom, and since when (runtime.md 5.19, departures.md).
 
+use std::time::Duration;
+
 use jiff::{Timestamp, ToSpan};
 use k8s_openapi::api::core::v1::PodCondition;
 
@@ -72,7 +74,15 @@ pub(super) fn of(pod: &PodView) -> Option<Loss> {
             since: None,
         });
     }
-    if word == "NodeShutdown" || word == "Terminated" || word == "Preempting" {
+    // By the kubelet, for a Pod without which the node cannot do.
+    if word == "Preempting" {
+        return Some(Loss {
+            reason: Reason::PodPreempted,
+            message: format!("Pod \"{name}\" was preempted{}", because(&said)),
+            since: None,
+        });
+    }
+    if word == "NodeShutdown" || word == "Terminated" {
         return Some(Loss {
             reason: Reason::PodEvicted,
             message: format!("Pod \"{name}\" was evicted{}", because(&said)),
@@ -92,6 +102,18 @@ pub(super) fn of(pod: &PodView) -> Option<Loss> {
         message: format!("Pod \"{name}\" was deleted before its steps had ended"),
         since: deleted_at(pod),
     })
+}
+
+/// How long after its grace a Pod that was taken away may still be there.
+const UNCONFIRMED: Duration = Duration::from_mins(2);
+
+/// What is left until nobody waits any more for the word of its node that a Pod on its way out has ended.
+pub(super) fn unconfirmed(pod: &PodView, now: Timestamp) -> Option<Duration> {
+    let due = pod.metadata.deletion_timestamp.as_ref()?.0;
+    // A time to come is none that was waited.
+    let waited = Duration::try_from(now.duration_since(due)).unwrap_or_default();
+    let ahead = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+    Some((UNCONFIRMED + ahead).saturating_sub(waited))
 }
 
 fn disruption(pod: &PodView) -> Option<&PodCondition> {
@@ -198,6 +220,15 @@ mod tests {
             (
                 pod(json!({"status": {"phase": "Failed", "reason": "OutOfcpu", "containerStatuses": began}})),
                 None,
+            ),
+            (
+                pod(
+                    json!({"status": {"phase": "Failed", "reason": "Preempting", "message": "a critical Pod came"}}),
+                ),
+                Some((
+                    Reason::PodPreempted,
+                    "Pod \"p\" was preempted: a critical Pod came",
+                )),
             ),
             (
                 pod(json!({"status": {"phase": "Failed", "reason": "DeadlineExceeded"}})),

@@ -83,7 +83,8 @@ pub fn stage(spec: &TaskSpec, pod: &PodView) -> Stage {
 pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) -> Outcome {
     pod.name().clone_into(&mut status.pod_name);
     let steps = steps_of(subject.spec, pod, status);
-    if is_complete(subject.spec, &steps, pod) {
+    let patience = patience(&steps, subject.now);
+    if is_complete(subject.spec, &steps, pod) || patience == Some(Duration::ZERO) {
         let logged = match results_log::find(subject.log, pod, subject.now) {
             Found::All(logged) => Ok(logged),
             Found::Lost(why) => Err(why),
@@ -98,8 +99,14 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
     }
     // Whoever takes the Pod away leaves it a grace, in which its steps may yet end well.
     if let Some(loss) = loss::of(pod) {
+        let left = loss::unconfirmed(pod, subject.now);
+        if left == Some(Duration::ZERO) {
+            let message = format!("{}\nits node has not confirmed that it ended", loss.message);
+            condition::failed(status, loss.reason, message, subject.now);
+            return Outcome::Over;
+        }
         condition::ongoing(status, loss.reason, loss.message, subject.now);
-        return Outcome::Ongoing(None);
+        return Outcome::Ongoing(left.map(|left| left.as_secs() + 1));
     }
     match pod.phase() {
         Phase::Pending => match pending::judge(subject, pod, status) {
@@ -124,7 +131,8 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
             }
             pending::Verdict::Wait { again_in, .. } => {
                 running(subject, pod, status);
-                Outcome::Ongoing(again_in)
+                let patience = patience.map(|left| left.as_secs() + 1);
+                Outcome::Ongoing(again_in.into_iter().chain(patience).min())
             }
         },
         Phase::Succeeded | Phase::Failed | Phase::Unknown => {
@@ -179,14 +187,29 @@ fn running(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) {
     condition::ongoing(status, Reason::Running, message, subject.now);
 }
 
-/// Whether nothing more can come: all steps have ended, or the Pod has, or a step ran out of memory.
+/// How long the steps behind one whose entrypoint was killed have to notice it; most do within
+/// milliseconds.
+const NOTICE: Duration = Duration::from_secs(10);
+
+/// What is left of that time where a step ended without a word while others go on.
+fn patience(steps: &[StepView<'_>], now: Timestamp) -> Option<Duration> {
+    let silent = steps.iter().filter_map(StepView::fell_silent).min()?;
+    let waited = Duration::try_from(now.duration_since(silent)).unwrap_or_default();
+    let others_go_on = steps.iter().any(|step| step.terminated().is_none());
+    others_go_on.then(|| NOTICE.saturating_sub(waited))
+}
+
+/// Whether nothing more can come: all steps have ended, or the Pod has, or a step ran out of memory or could
+/// not be started, which the steps behind it may never hear of.
 fn is_complete(spec: &TaskSpec, steps: &[StepView<'_>], pod: &PodView) -> bool {
     let phase = pod.phase();
     let started = matches!(phase, Phase::Running | Phase::Succeeded);
     let all_ended = all_ended(spec, steps);
     matches!(phase, Phase::Succeeded | Phase::Failed)
         || (started && all_ended)
-        || steps.iter().any(StepView::is_out_of_memory)
+        || steps
+            .iter()
+            .any(|step| step.is_out_of_memory() || step.never_started())
 }
 
 fn all_ended(spec: &TaskSpec, steps: &[StepView<'_>]) -> bool {
@@ -223,10 +246,13 @@ fn complete(
         let message = format!("All Steps have ended well, but their results are lost: {why}");
         condition::failed(status, Reason::TaskRunResultsNotRead, message, subject.now);
     } else if !logged.left_out.is_empty() {
-        let (reason, why) = (
-            Reason::TaskRunResultLargerThanAllowedLimit,
-            logged.left_out.join("; "),
+        // Spaces and quotes are upstream's.
+        let why = format!(
+            " TaskRun \"\"{}\"\" failed: {}",
+            subject.run_name,
+            logged.left_out.join("; ")
         );
+        let reason = Reason::TaskRunResultLargerThanAllowedLimit;
         condition::user_error(status, reason, why, subject.now);
     } else {
         let message = "All Steps have completed executing";
@@ -243,23 +269,30 @@ fn complete(
     for (state, step) in status.steps.iter_mut().zip(steps) {
         state.results = results::step_results(step);
     }
-    if let Err(error) = tell_artifacts(steps, status) {
-        let message = format!("the artifacts of this run: {error}");
-        condition::failed(status, Reason::TaskRunValidationFailed, message, subject.now);
+    let artifacts = tell_artifacts(steps, status);
+    let types = results::check_types(subject.spec, &mut status.results);
+    // Why a run has failed is not what its steps left unfinished.
+    if status
+        .succeeded()
+        .is_some_and(|known| known.status == ConditionStatus::False)
+    {
+        return;
     }
-    if let Some((step, why)) = steps
+    let reason = Reason::TaskRunValidationFailed;
+    if let Err(mismatch) = types {
+        condition::user_error(status, reason, mismatch, subject.now);
+    } else if let Some((step, why)) = steps
         .iter()
         .find_map(|step| Some((step, step.unreadable.as_ref()?)))
-        .filter(|_| !step_failed)
     {
         let message = format!(
             "the results of step \"{}\" cannot be read from its termination message: {why}",
             step.container.name
         );
-        condition::failed(status, Reason::TaskRunValidationFailed, message, subject.now);
-    }
-    if let Err(mismatch) = results::check_types(subject.spec, &mut status.results) {
-        condition::user_error(status, Reason::TaskRunValidationFailed, mismatch, subject.now);
+        condition::failed(status, reason, message, subject.now);
+    } else if let Err(error) = artifacts {
+        let message = format!("the artifacts of this run: {error}");
+        condition::failed(status, reason, message, subject.now);
     }
 }
 

@@ -62,6 +62,19 @@ impl StepView<'_> {
             .is_some_and(|end| end.reason.as_deref() == Some("OOMKilled"))
     }
 
+    /// Whether its container could not even be started, so that its entrypoint never ran.
+    pub(super) fn never_started(&self) -> bool {
+        let reason = self.terminated().and_then(|end| end.reason.as_deref());
+        matches!(reason, Some("StartError" | "ContainerCannotRun"))
+    }
+
+    /// When its container ended, if its entrypoint was killed before it could say a word.
+    pub(super) fn fell_silent(&self) -> Option<Timestamp> {
+        let end = self.terminated().filter(|_| self.failed())?;
+        let said_nothing = self.entries.is_empty() && self.unreadable.is_none();
+        end.finished_at.as_ref().filter(|_| said_nothing).map(|at| at.0)
+    }
+
     /// Whether its container ended with an error.
     pub(super) fn failed(&self) -> bool {
         self.terminated().is_some_and(|end| end.exit_code != 0) || self.is_out_of_memory()

@@ -127,7 +127,7 @@ pub(super) fn init_container(
         mounts.push(mount(volumes::SCRIPTS, paths::SCRIPTS_DIR));
     }
     Container {
-        name: "prepare".to_owned(),
+        name: names::PREPARE.to_owned(),
         args: Some(flags.to_args()),
         volume_mounts: Some(mounts),
         ..own_container(settings, template)

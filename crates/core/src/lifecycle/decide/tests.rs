@@ -284,13 +284,27 @@ fn a_pod_of_an_earlier_run_has_to_go_first() {
         (
             ConditionStatus::Unknown,
             "Pending",
-            "tried to create pod, but it already exists"
+            "tried to create pod, but it already exists\nPod \"tr-pod\" belongs to nobody: remove it, or give this TaskRun another name"
         )
     );
     assert_eq!(
         (plan.effects.len(), plan.requeue),
-        (0, Some(Duration::from_secs(1)))
+        (0, Some(Duration::from_secs(10)))
     );
+    let mut going = pod("Running", json!({}));
+    going.metadata.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
+    assert_eq!(
+        holder(&going),
+        "Pod \"tr-pod\" belongs to TaskRun \"tr\" with the UID another"
+    );
+    going.metadata.deletion_timestamp = Some(condition::time(at(0)));
+    let plan = decided(&run(inline(), json!({})), Some(&going));
+    assert!(
+        said(&plan)
+            .2
+            .ends_with("\nPod \"tr-pod\" is there still, and on its way out")
+    );
+    assert_eq!(plan.requeue, Some(Duration::from_secs(1)));
 }
 
 #[test]
@@ -359,7 +373,7 @@ fn refusals() {
             ConditionStatus::Unknown,
             "ExceededResourceQuota",
             "TaskRun Pod exceeded available resources: pods \"tr-pod\" is forbidden: exceeded quota: q",
-            Some(10),
+            Some(60),
         ),
         (
             Refusal::Forbidden("pods \"tr-pod\" is forbidden: violates PodSecurity \"restricted\"".into()),
@@ -379,8 +393,8 @@ fn refusals() {
             Refusal::NameTaken("x".into()),
             ConditionStatus::Unknown,
             "Pending",
-            "tried to create pod, but it already exists",
-            Some(1),
+            "tried to create pod, but it already exists\nx",
+            Some(10),
         ),
     ] {
         let plan = after_failure(&gathered, &create, &refusal);

@@ -136,3 +136,114 @@ fn a_pod_that_waits_in_silence_is_asked_about() {
         "Pending\nFailedMount: secret \"s\" not found"
     );
 }
+
+#[test]
+fn w19_a_step_that_never_started_ends_the_run_while_others_wait() {
+    let runs = || container("step-unnamed-1", json!({"running": {"startedAt": at(-5)}}));
+    let why = "failed to create containerd task: mkdir /x: read-only file system";
+    let (outcome, status) = look(pod(
+        "Running",
+        ended("step-build", 128, "StartError", why),
+        runs(),
+    ));
+    assert_eq!(outcome, Outcome::Over);
+    let message = format!("\"step-build\" exited with code 128: StartError\n{why}");
+    assert_eq!(condition(&status), ("False", "StepFailed", message.as_str()));
+    assert_eq!(status["steps"][0]["terminated"]["message"], why);
+}
+
+#[test]
+fn w19_an_entrypoint_killed_before_its_first_word_is_noticed() {
+    let silent = |second: i64| {
+        container(
+            "step-build",
+            json!({"terminated": {"exitCode": 137, "reason": "Error", "finishedAt": at(second)}}),
+        )
+    };
+    let runs = || container("step-unnamed-1", json!({"running": {"startedAt": at(-5)}}));
+    for (name, pod, outcome, reason) in [
+        (
+            "the others may notice",
+            pod("Running", silent(-4), runs()),
+            Outcome::Ongoing(Some(7)),
+            "Running",
+        ),
+        (
+            "they did not",
+            pod("Running", silent(-10), runs()),
+            Outcome::Over,
+            "StepFailed",
+        ),
+        (
+            "one that spoke releases them",
+            pod(
+                "Running",
+                ended(
+                    "step-build",
+                    1,
+                    "Error",
+                    r#"[{"key":"Reason","value":"x","type":3}]"#,
+                ),
+                runs(),
+            ),
+            Outcome::Ongoing(None),
+            "Running",
+        ),
+    ] {
+        let (got, status) = look(pod);
+        assert_eq!((got, condition(&status).1), (outcome, reason), "{name}");
+    }
+}
+
+#[test]
+fn w38_what_is_left_behind_does_not_hide_why_a_run_failed() {
+    let entries = [
+        Entry::new(Kind::TaskResult, "list", "no list"),
+        Entry::new(Kind::TaskArtifacts, "provenance.json", "no artifacts"),
+        Entry::internal("Ran", "1.204s"),
+    ];
+    let message = termination::encode(&entries, 4096).unwrap();
+    let both = |code: i32| {
+        let build = ended("step-build", code, "Error", &message);
+        look(pod(
+            "Failed",
+            build,
+            ended("step-unnamed-1", code, "Error", SKIPPED),
+        ))
+        .1
+    };
+    assert_eq!(
+        condition(&both(3)),
+        (
+            "False",
+            "StepFailed",
+            "\"step-build\" exited with code 3: Error\nit ran for 1.204s"
+        )
+    );
+    assert_eq!(both(3)["results"], Value::Null, "of another type than declared");
+    let good = both(0);
+    assert_eq!(condition(&good).1, "TaskRunValidationFailed");
+}
+
+#[test]
+fn a_pod_that_does_not_go_is_given_up() {
+    for (due, outcome, state) in [
+        (20, Outcome::Ongoing(Some(141)), "Unknown"),
+        (-119, Outcome::Ongoing(Some(2)), "Unknown"),
+        (-120, Outcome::Over, "False"),
+    ] {
+        let running = |name: &str| container(name, json!({"running": {"startedAt": at(-500)}}));
+        let mut pod = pod("Running", running("step-build"), running("step-unnamed-1"));
+        pod["metadata"]["deletionTimestamp"] = json!(at(due));
+        pod["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+        pod["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True",
+            "reason": "DeletionByTaintManager", "message": "the node is silent"}]);
+        let (got, status) = look(pod);
+        assert_eq!((got, condition(&status).0), (outcome, state), "{due}");
+        assert_eq!(condition(&status).1, "NodeLost");
+        let ends = condition(&status)
+            .2
+            .ends_with("\nits node has not confirmed that it ended");
+        assert_eq!(ends, state == "False", "{due}");
+    }
+}
