@@ -77,11 +77,12 @@ impl Default for Foreign {
 }
 
 impl Foreign {
-    /// How many containers the Pod has because of them, as far as that is known.
+    /// How many containers the Pod has because of them. Where nobody knows, a proxy and what prepares the
+    /// network for it.
     pub const fn count(self) -> usize {
         match self {
             Self::Added { ordinary, init } => ordinary + init,
-            Self::Unknown => 0,
+            Self::Unknown => 2,
         }
     }
 

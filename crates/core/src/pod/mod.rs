@@ -226,6 +226,7 @@ pub fn build(input: &Input<'_>) -> Result<Pod, BuildError> {
         scripts: &scripts,
         delivery: input.delivery.form,
         form,
+        readiness: input.config.flags.sidecars.readiness,
         log: step_input.log,
         volumes: &own_volumes,
     });

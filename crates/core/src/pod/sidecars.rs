@@ -17,7 +17,7 @@ use super::{delivery::Scripts, log, volumes};
 use crate::{
     delivery::Delivery,
     names, resources,
-    sidecars::{Form, ends_with_steps},
+    sidecars::{Form, Readiness, ends_with_steps},
 };
 
 /// What sidecar containers are made from.
@@ -30,6 +30,8 @@ pub(super) struct Input<'a> {
     pub(super) delivery: Delivery,
     /// How they run.
     pub(super) form: Form,
+    /// Whether the first step waits for them.
+    pub(super) readiness: Readiness,
     /// How much the entrypoint says.
     pub(super) log: &'a LogFlags,
     /// Volumes that are not the engine's own.
@@ -92,7 +94,7 @@ fn container(input: &Input<'_>, sidecar: &Sidecar, index: usize) -> Container {
     }
     if input.form == Form::Native {
         container.restart_policy = Some("Always".to_owned());
-        if container.startup_probe.is_none() {
+        if container.startup_probe.is_none() && input.readiness == Readiness::Awaited {
             container.startup_probe = container.readiness_probe.as_ref().map(as_startup);
         }
     }

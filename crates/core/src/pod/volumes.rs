@@ -175,6 +175,8 @@ pub(super) fn can_hold_directories(mount: &VolumeMount, others: &[Volume]) -> bo
             volume.empty_dir.is_some()
                 || volume.ephemeral.is_some()
                 || volume.host_path.is_some()
+                || volume.csi.as_ref().is_some_and(|csi| csi.read_only != Some(true))
+                || volume.nfs.as_ref().is_some_and(|nfs| nfs.read_only != Some(true))
                 || volume
                     .persistent_volume_claim
                     .as_ref()

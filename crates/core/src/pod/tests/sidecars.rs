@@ -1,7 +1,10 @@
 //! Pods with containers beside the steps.
 
 use super::*;
-use crate::{config::FeatureFlags, sidecars::Foreign};
+use crate::{
+    config::FeatureFlags,
+    sidecars::{Foreign, Readiness},
+};
 
 /// The part of a Pod that sidecars change, one rule per snapshot.
 fn snapshot_of(name: &str, form: Delivery, config: &Config, around: Surroundings, run: &Value) {
@@ -226,4 +229,41 @@ fn containers_beside_share_the_message_limit() {
     let pod = tree(&built_under(run, Delivery::ImageVolume, &Config::default(), around).unwrap());
     let args = pod["spec"]["containers"][0]["args"].to_string();
     assert!(args.contains(r#""-message_limit","3072""#), "{args}");
+}
+
+#[test]
+fn readiness_that_nobody_awaits_is_not_copied() {
+    let probe = json!({"httpGet": {"port": 80}});
+    let run = with(&json!([{"name": "s", "image": "s", "readinessProbe": probe}]));
+    for (readiness, is_copied) in [(Readiness::Awaited, true), (Readiness::Ignored, false)] {
+        let mut config = Config::default();
+        config.flags.sidecars.readiness = readiness;
+        let around = Surroundings::default();
+        let pod = tree(&built_under(run.clone(), Delivery::ImageVolume, &config, around).unwrap());
+        let sidecar = &pod["spec"]["initContainers"][0];
+        assert_eq!(sidecar["readinessProbe"]["httpGet"]["port"], 80);
+        assert_eq!(sidecar["startupProbe"].is_object(), is_copied, "{readiness:?}");
+    }
+}
+
+#[test]
+fn containers_of_others_have_their_share_of_the_messages() {
+    let added = |ordinary, init| Foreign::Added { ordinary, init };
+    let sixteen = json!({"spec": {"taskSpec": {"steps":
+        (0..10).map(|index| json!({"name": format!("s{index}"), "image": "i", "command": ["c"]})).collect::<Vec<_>>()}}});
+    for (foreign, expected) in [
+        (added(0, 0), "1228"),
+        (added(1, 1), "1024"),
+        // Nobody can be asked: a proxy and its init container.
+        (Foreign::Unknown, "1024"),
+    ] {
+        let around = Surroundings {
+            foreign,
+            ..Surroundings::default()
+        };
+        let built = built_under(sixteen.clone(), Delivery::ImageVolume, &Config::default(), around);
+        let text = tree(&built.unwrap()).to_string();
+        let flag = format!(r#""-message_limit","{expected}""#);
+        assert!(text.contains(&flag), "{foreign:?}: {text}");
+    }
 }
