@@ -110,7 +110,12 @@ impl Step<'_> {
         let run = Path::new(&self.flags.post_file).parent();
         let index = run.and_then(Path::file_name).and_then(|name| name.to_str());
         let index = index.unwrap_or_default();
-        credentials::provide(&self.flags.credentials, self.layout, index, self.log);
+        let set = credentials::provide(&self.flags.credentials, self.layout, index, self.log);
+        if let Some(marker) = given(&self.flags.post_file)
+            && !self.flags.breakpoints.is_empty()
+        {
+            breakpoint::leave_variables(marker, &set)?;
+        }
         let Some(metadata) = self.metadata() else {
             return Ok(());
         };
