@@ -87,17 +87,19 @@ impl Command<'_> {
                     None => ending,
                 }
             }
-            Err(sentence) => {
-                self.log.error(format_args!("{sentence}"));
-                Ending::Broken(self.log.secrets().hide_long(sentence))
-            }
+            Err(sentence) => self.broken(sentence),
         }
     }
 
-    fn incomplete(&self, ending: Ending, sentence: String) -> Ending {
+    fn broken(&self, sentence: String) -> Ending {
         self.log.error(format_args!("{sentence}"));
+        Ending::Broken(self.log.secrets().hide_long(sentence))
+    }
+
+    fn incomplete(&self, ending: Ending, sentence: String) -> Ending {
+        let broken = self.broken(sentence);
         match ending {
-            Ending::Ended(Ended::Code(0)) => Ending::Broken(sentence),
+            Ending::Ended(Ended::Code(0)) => broken,
             // Its own error says more.
             ending => ending,
         }
