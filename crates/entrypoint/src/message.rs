@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use tektite_protocol::termination::{self, Entry, MessageError};
+use tektite_protocol::termination::{self, Entry, Kind, MessageError, key};
 
 use crate::files::{FileError, failed};
 
@@ -54,6 +54,30 @@ pub(crate) fn overwrite(path: &Path, entries: &[Entry], limit: usize) -> Result<
     Ok(write().map_err(failed("write the termination message", path))?)
 }
 
+/// Does `write` with `entries`, whose sentence is cut until there is room for it, and at last left out:
+/// when the step began, and why it ended, matter more.
+pub(crate) fn with_room(
+    entries: &[Entry],
+    write: impl Fn(&[Entry]) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let mut entries = entries.to_vec();
+    loop {
+        let written = write(&entries);
+        let is_sentence = |entry: &Entry| entry.kind == Kind::Internal && entry.key == key::MESSAGE;
+        let sentence = entries.iter().position(is_sentence);
+        let (Err(WriteError::Message(_)), Some(sentence)) = (&written, sentence) else {
+            return written;
+        };
+        let text = &mut entries[sentence].value;
+        if text.is_empty() {
+            entries.remove(sentence);
+            continue;
+        }
+        // By an eighth each time: to try every length would compress as often.
+        text.truncate(text.floor_char_boundary(text.len() * 7 / 8));
+    }
+}
+
 fn existing(path: &Path) -> Vec<Entry> {
     let read = || {
         let mut text = String::new();
@@ -93,6 +117,36 @@ mod tests {
             let written: Vec<Entry> = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             assert_eq!(written, [expected, new.to_vec()].concat(), "{before}");
         }
+    }
+
+    #[test]
+    fn a_sentence_gives_way_to_what_matters_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("termination");
+        // Digits without a pattern: compression does not make room for them.
+        let digits = |number: u64| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).to_string();
+        let sentence = (1..100).map(digits).collect::<String>()[..400].to_owned();
+        let began = Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z");
+        let why = Entry::internal(key::REASON, "TimeoutExceeded");
+        let told = Entry::internal(key::MESSAGE, sentence.clone());
+        for (limit, least, most) in [(4096, 400, 400), (400, 200, 399), (165, 1, 40), (120, 0, 0)] {
+            let entries = [began.clone(), told.clone(), why.clone()];
+            with_room(&entries, |entries| overwrite(&path, entries, limit)).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.len() <= limit, "{text}");
+            let mut entries = termination::decode(&text).unwrap();
+            entries.retain(|entry| entry.key != key::MESSAGE);
+            assert_eq!(entries, [why.clone(), began.clone()], "{limit}");
+            let kept = termination::decode(&text).unwrap();
+            let kept = kept.iter().find(|entry| entry.key == key::MESSAGE);
+            let kept = kept.map_or("", |entry| entry.value.as_str());
+            assert!(sentence.starts_with(kept), "{kept}");
+            assert!((least..=most).contains(&kept.len()), "{limit}: {kept}");
+        }
+        fs::write(&path, "[]").unwrap();
+        let error = with_room(&[began, told], |entries| overwrite(&path, entries, 10)).unwrap_err();
+        assert!(matches!(error, WriteError::Message(_)), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[]");
     }
 
     #[test]

@@ -431,11 +431,19 @@ impl Step<'_> {
     /// Writes the message. When results do not fit into it, the step fails and tells that instead.
     fn tell(&self, path: &Path, verdict: &mut Verdict, results: Vec<Entry>, measured: Option<Entry>) {
         let limit = self.flags.message_limit.unwrap_or(termination::MAX_BYTES);
+        let has_no_results = results.is_empty();
         let all = [verdict.entries.clone(), results].concat();
         let with_measured = [all.as_slice(), measured.as_slice()].concat();
         // What is only measured takes no result its place.
         let told = match message::add(path, &with_measured, limit) {
             Err(WriteError::Message(_)) if measured.is_some() => message::add(path, &all, limit),
+            told => told,
+        };
+        let told = match told {
+            // Then it is the sentence that has no room, which is no failure of its own.
+            Err(WriteError::Message(_)) if has_no_results => {
+                message::with_room(&verdict.entries, |entries| message::add(path, entries, limit))
+            }
             told => told,
         };
         match told {
@@ -444,7 +452,11 @@ impl Step<'_> {
             Err(error @ WriteError::Message(_)) => {
                 self.fail(&error, verdict);
                 let retry = message::add(path, &verdict.entries, limit);
-                let written = retry.or_else(|_| message::overwrite(path, &verdict.entries, limit));
+                let written = retry.or_else(|_| {
+                    message::with_room(&verdict.entries, |entries| {
+                        message::overwrite(path, entries, limit)
+                    })
+                });
                 self.check(written, verdict);
             }
         }

@@ -6,6 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use common::Pod;
 use tektite_protocol::{
+    GoDuration,
     flags::{OnError, StepFlags},
     termination::{Kind, key},
 };
@@ -135,6 +136,49 @@ fn a_large_result_is_compressed_and_exact() {
             message.starts_with("tknz:") && message.len() <= limit.unwrap_or(4096),
             "{message:.40}"
         );
+    }
+}
+
+#[test]
+fn a_message_with_little_room_still_says_when_and_why() {
+    let large = "head -c 5000 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > tekton/results/r";
+    let broken = "printf 'ab\\377' > tekton/results/r; exec sleep 1000";
+    let missing = format!("/no/{}", "program".repeat(20));
+    let all = "Termination message is above max allowed size";
+    for (limit, command, timeout, reason, sentence, log) in [
+        (130, &["sh", "-c", large][..], None, None, "Termination", all),
+        (100, &["sh", "-c", large], None, None, "", all),
+        (1117, &["sh", "-c", large], None, None, all, all),
+        (200, &[&missing], None, None, "/no/program", "does not exist"),
+        (80, &[&missing], None, None, "", "does not exist"),
+        (
+            122,
+            &["sh", "-c", broken],
+            Some(GoDuration::from_secs(1)),
+            Some("TimeoutExceeded"),
+            "",
+            "not valid UTF-8",
+        ),
+    ] {
+        let pod = Pod::new();
+        let done = pod.run(&StepFlags {
+            results: Some(names(&["r"])),
+            message_limit: Some(limit),
+            timeout,
+            ..pod.step(0, command)
+        });
+        assert_eq!((done.exit, done.released()), (1, false), "{}", done.log);
+        assert!(pod.read("termination-0").len() <= limit);
+        assert!(done.internal(key::STARTED_AT).is_some(), "{done:#?}");
+        assert_eq!(done.reason(), reason);
+        let told = done.internal(key::MESSAGE).unwrap_or_default();
+        assert!(
+            told.starts_with(sentence) && told.is_empty() == sentence.is_empty(),
+            "{limit}: {told}"
+        );
+        // The log has it whole, and blames results only where there are some.
+        assert!(done.log.contains(log), "{}", done.log);
+        assert_eq!(done.log.contains(all), log == all, "{}", done.log);
     }
 }
 
