@@ -40,6 +40,23 @@ pub(crate) fn add(path: &Path, entries: &[Entry], limit: usize) -> Result<(), Wr
     overwrite(path, &all, limit)
 }
 
+/// Adds `entries`, and of `extras`, whose first matter most, as many as there is room for.
+pub(crate) fn add_with(
+    path: &Path,
+    entries: &[Entry],
+    extras: &[Entry],
+    limit: usize,
+) -> Result<(), WriteError> {
+    let mut kept = extras;
+    loop {
+        let written = add(path, &[entries, kept].concat(), limit);
+        match (&written, kept.split_last()) {
+            (Err(WriteError::Message(_)), Some((_, fewer))) => kept = fewer,
+            _ => return written,
+        }
+    }
+}
+
 /// Writes `entries` alone.
 pub(crate) fn overwrite(path: &Path, entries: &[Entry], limit: usize) -> Result<(), WriteError> {
     let text = termination::encode(entries, limit)?;
@@ -119,13 +136,52 @@ mod tests {
         }
     }
 
+    /// Text for which compression makes no room.
+    fn noise(length: usize) -> String {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let characters = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'#' + u8::try_from(state % 91).unwrap())
+        });
+        characters.filter(|it| *it != '\\').take(length).collect()
+    }
+
+    #[test]
+    fn extras_take_nothing_elses_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("termination");
+        let noise = noise(800);
+        let entry = |at: usize, key| Entry::internal(key, &noise[200 * at..][..200]);
+        let entries = [entry(0, key::STARTED_AT)];
+        let extras = [
+            entry(1, key::MESSAGE),
+            entry(2, key::RAN),
+            entry(3, key::HAND_OVER),
+        ];
+        let room = |count: usize| {
+            let all = [&entries, &extras[..count]].concat();
+            termination::encode(&all, 4096).unwrap().len()
+        };
+        for count in 0..=extras.len() {
+            for limit in [room(count), room(count) + 100] {
+                let _ = fs::remove_file(&path);
+                add_with(&path, &entries, &extras, limit).unwrap();
+                let text = fs::read_to_string(&path).unwrap();
+                let written: Vec<Entry> = serde_json::from_str(&text).unwrap();
+                assert_eq!(written, [&entries, &extras[..count]].concat(), "{limit}");
+            }
+        }
+        let error = add_with(&path, &entries, &extras, room(0) - 1).unwrap_err();
+        assert!(matches!(error, WriteError::Message(_)), "{error}");
+    }
+
     #[test]
     fn a_sentence_gives_way_to_what_matters_more() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("termination");
-        // Digits without a pattern: compression does not make room for them.
-        let digits = |number: u64| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).to_string();
-        let sentence = (1..100).map(digits).collect::<String>()[..400].to_owned();
+        let sentence = noise(400);
         let began = Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z");
         let why = Entry::internal(key::REASON, "TimeoutExceeded");
         let told = Entry::internal(key::MESSAGE, sentence.clone());

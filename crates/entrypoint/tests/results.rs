@@ -8,7 +8,7 @@ use common::Pod;
 use tektite_protocol::{
     GoDuration,
     flags::{OnError, StepFlags},
-    termination::{Kind, key},
+    termination::{self, Entry, Kind, key},
 };
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -136,6 +136,38 @@ fn a_large_result_is_compressed_and_exact() {
             message.starts_with("tknz:") && message.len() <= limit.unwrap_or(4096),
             "{message:.40}"
         );
+    }
+}
+
+#[test]
+fn what_is_told_of_a_failure_takes_no_results_place() {
+    // Compressed it would be longer, so that the limit is exact.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let characters = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'#' + u8::try_from(state % 91).unwrap())
+    });
+    let value: String = characters.filter(|it| *it != '\\').take(1000).collect();
+    let entries = [
+        Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z"),
+        Entry::new(Kind::TaskResult, "r", value.as_str()),
+    ];
+    let room = termination::encode(&entries, 4096).unwrap().len();
+    for (more, message, ran) in [(0, false, false), (80, true, false), (200, true, true)] {
+        let pod = Pod::new();
+        fs::write(pod.path("tekton/results/r"), &value).unwrap();
+        let done = pod.run(&StepFlags {
+            results: Some(names(&["r"])),
+            message_limit: Some(room + more),
+            ..pod.sh("kill -SEGV $$")
+        });
+        assert_eq!(done.exit, 255, "{}", done.log);
+        assert!(!done.log.contains("Termination message"), "{}", done.log);
+        assert_eq!(done.value(Kind::TaskResult, "r"), Some(value.as_str()));
+        assert_eq!(done.internal(key::MESSAGE).is_some(), message, "{done:#?}");
+        assert_eq!(done.internal(key::RAN).is_some(), ran, "{done:#?}");
     }
 }
 
