@@ -3,19 +3,20 @@
 use std::{
     cell::Cell,
     fs::{self, TryLockError},
-    io::ErrorKind,
+    io::{ErrorKind, Write as _},
     path::Path,
     time::{Duration, Instant},
 };
 
 use tektite_protocol::{
-    breakpoint::{Answer, Breakpoint, PAUSED_SUFFIX, SCRIPTS_DIR},
+    breakpoint::{Answer, Breakpoint, PAUSED_SUFFIX, SCRIPTS_DIR, VARIABLES_SUFFIX},
     paths,
 };
 
 use crate::{
+    credentials::Variable,
     events::{Arrived, Signals, Wake, ends_a_program, signal_name},
-    files::{self, FileError, is_there, with_suffix},
+    files::{self, FileError, failed, is_there, with_suffix},
     layout::Layout,
     log::Log,
     sys,
@@ -62,14 +63,36 @@ pub(crate) fn place_scripts(points: &[Breakpoint], layout: &Layout) -> Result<()
     Ok(())
 }
 
+/// Leaves the variables that only the step's own process has for whoever debugs it: a program that comes
+/// into the container later gets those of the container.
+pub(crate) fn leave_variables(marker: &Path, variables: &[Variable]) -> Result<(), FileError> {
+    if variables.is_empty() {
+        return Ok(());
+    }
+    files::replace(&with_suffix(marker, VARIABLES_SUFFIX), 0o600, |file| {
+        let mut variables = variables.iter();
+        variables.try_for_each(|(name, value)| write!(file, "{name}={value}\0"))
+    })
+}
+
+/// What the step with this marker has left so.
+pub(crate) fn variables(marker: &Path) -> Result<Vec<Variable>, FileError> {
+    let file = with_suffix(marker, VARIABLES_SUFFIX);
+    let text = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        text => text.map_err(failed("read", &file))?,
+    };
+    let variables = text.split('\0').filter_map(|variable| variable.split_once('='));
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(variables.collect())
+}
+
 impl Pause<'_> {
     /// Waits for the answer, however long that takes: the TaskRun's own timeout goes on.
     pub(crate) fn wait(&self) -> Result<Told, FileError> {
         let paused = with_suffix(self.marker, PAUSED_SUFFIX);
         let wake = Wake::around(self.marker);
-        files::replace(&paused, 0o644, |file| {
-            std::io::Write::write_all(file, self.at.flag().as_bytes())
-        })?;
+        files::replace(&paused, 0o644, |file| file.write_all(self.at.flag().as_bytes()))?;
         self.say();
         let is_said = Cell::new(false);
         let told = loop {

@@ -20,7 +20,7 @@ use crate::{
     events::{Arrived, Signals, Wake, signal_name},
     killed,
     log::{Log, Value},
-    outcome::Ending,
+    outcome::{Ending, Failure},
     program,
     sys::{self, Ended},
     tee::{Outputs, Tee},
@@ -80,24 +80,26 @@ impl Command<'_> {
                 self.log.debug(format_args!("process {pid} started"));
                 drop(unused);
                 let mut passed_on = None;
-                let ending = self.follow(pid, began, &mut tee, &mut passed_on);
-                self.say(&ending, began.elapsed(), passed_on);
+                let ended = self.follow(pid, began, &mut tee, &mut passed_on);
+                let ending = self.account(ended, began.elapsed(), passed_on);
                 match tee.problem() {
                     Some(sentence) => self.incomplete(ending, sentence),
                     None => ending,
                 }
             }
-            Err(sentence) => {
-                self.log.error(format_args!("{sentence}"));
-                Ending::Broken(self.log.secrets().hide_long(sentence))
-            }
+            Err(sentence) => self.broken(sentence),
         }
     }
 
-    fn incomplete(&self, ending: Ending, sentence: String) -> Ending {
+    fn broken(&self, sentence: String) -> Ending {
         self.log.error(format_args!("{sentence}"));
+        Ending::Broken(self.log.secrets().hide_long(sentence))
+    }
+
+    fn incomplete(&self, ending: Ending, sentence: String) -> Ending {
+        let broken = self.broken(sentence);
         match ending {
-            Ending::Ended(Ended::Code(0)) => Ending::Broken(sentence),
+            Ending::Succeeded => broken,
             // Its own error says more.
             ending => ending,
         }
@@ -111,8 +113,15 @@ impl Command<'_> {
     }
 
     /// The one loop that waits for children, signals, time and the reason to stop. The latter is looked
-    /// for every second: the kubelet takes about as long to write the cancel file.
-    fn follow(&self, child: Pid, began: Instant, tee: &mut Tee, passed_on: &mut Option<Arrived>) -> Ending {
+    /// for every second: the kubelet takes about as long to write the cancel file. The error is the ending of
+    /// a command that was stopped.
+    fn follow(
+        &self,
+        child: Pid,
+        began: Instant,
+        tee: &mut Tee,
+        passed_on: &mut Option<Arrived>,
+    ) -> Result<Ended, Ending> {
         let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut ended: Option<Ended> = None;
         let mut stop: Option<Stop> = None;
@@ -134,7 +143,7 @@ impl Command<'_> {
                 if self.has_stopped(child, ended.is_some(), stop, now) {
                     let late = *give_up_output_at.get_or_insert(now + LATE);
                     if tee.is_done() || now >= late {
-                        return stop.ending.clone();
+                        return Err(stop.ending.clone());
                     }
                     wake_at = wake_at.min(late);
                 } else {
@@ -143,10 +152,10 @@ impl Command<'_> {
             } else if let Some(ended) = ended {
                 if give_up_output_at.is_some_and(|at| now >= at) {
                     tee.give_up();
-                    return Ending::Ended(ended);
+                    return Ok(ended);
                 }
                 if tee.is_done() {
-                    return Ending::Ended(ended);
+                    return Ok(ended);
                 }
                 let is_over = deadline.is_some_and(|deadline| now >= deadline);
                 if is_over || self.signals.asked_to_end() || (self.stop_when)().is_some() {
@@ -231,32 +240,43 @@ impl Command<'_> {
         }
     }
 
-    fn say(&self, ending: &Ending, after: Duration, passed_on: Option<Arrived>) {
+    /// The ending with all that can be said of it, which the log has already.
+    fn account(&self, ended: Result<Ended, Ending>, after: Duration, passed_on: Option<Arrived>) -> Ending {
         let duration = ("duration_ms", clock::millis(after));
-        let after = clock::readable(after);
-        match ending {
-            Ending::Ended(Ended::Code(code)) => {
-                let (level, why) = match code {
-                    0 => (LogLevel::Info, String::new()),
-                    code => (LogLevel::Error, killed::by_code(*code)),
-                };
-                let code = u64::try_from(*code).unwrap_or(u64::MAX);
-                let fields = [("exit_code", Value::Number(code)), duration];
-                let text = format_args!("exited with code {code} after {after}{why}");
-                self.log.event(level, text, &fields);
-            }
-            Ending::Ended(Ended::Signal(number)) => {
-                let name = signal_name(*number);
-                let why = killed::by_signal(*number, passed_on);
-                let fields = [("signal", Value::Text(&name)), duration];
-                let text = format_args!("killed by {name} after {after}{why}");
-                self.log.event(LogLevel::Error, text, &fields);
-            }
-            _ => {
-                let text = format_args!("stopped after {after}");
+        let readable = clock::readable(after);
+        let how = match ended {
+            Ok(how) => how,
+            Err(ending) => {
+                let text = format_args!("stopped after {readable}");
                 self.log.event(LogLevel::Info, text, &[duration]);
+                return ending;
             }
+        };
+        let what = describe(how);
+        let name;
+        let (field, why) = match how {
+            Ended::Code(code) => {
+                let number = u64::try_from(code).unwrap_or(u64::MAX);
+                (("exit_code", Value::Number(number)), killed::by_code(code))
+            }
+            Ended::Signal(number) => {
+                name = signal_name(number);
+                let why = killed::by_signal(number, passed_on);
+                (("signal", Value::Text(&name)), why)
+            }
+        };
+        let level = match how {
+            Ended::Code(0) => LogLevel::Info,
+            _ => LogLevel::Error,
+        };
+        let text = format_args!("{what} after {readable}{why}");
+        self.log.event(level, text, &[field, duration]);
+        if how == Ended::Code(0) {
+            return Ending::Succeeded;
         }
+        // An exit code alone is the status's own.
+        let why = (!why.is_empty()).then(|| self.log.secrets().hide_long(what + &why));
+        Ending::Failed(Failure { how, after, why })
     }
 }
 

@@ -2,7 +2,7 @@
 //! (runtime.md 6.2). Works without a shell in the image, but for the last. Does I/O.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt,
     fs::{self, File},
     io::{self, Write as _},
@@ -15,7 +15,9 @@ use tektite_protocol::{
     paths,
 };
 
-use crate::{child, events::Signals, files, layout::Layout, program, references::References, sys};
+use crate::{
+    breakpoint, child, events::Signals, files, layout::Layout, program, references::References, sys,
+};
 
 /// The word that asks for this instead of running a step.
 pub(crate) const DEBUG: &str = "debug";
@@ -164,8 +166,8 @@ fn place(at: Breakpoint) -> &'static str {
     }
 }
 
-/// A shell in the step's directory with the step's environment, what earlier steps left filled in.
-/// Returns only where there is none.
+/// A shell in the step's directory with the step's environment: what leads to its credentials is set, and
+/// what earlier steps left filled in. Returns only where there is none.
 fn shell(layout: &Layout, step: usize, at: Breakpoint, signals: &Signals) -> Result<String, DebugError> {
     let path = std::env::var_os("PATH");
     let found = SHELLS.into_iter().find(|shell| {
@@ -173,6 +175,9 @@ fn shell(layout: &Layout, step: usize, at: Breakpoint, signals: &Signals) -> Res
         found.is_ok_and(|file| file.is_file())
     });
     let shell = found.ok_or(DebugError::NoShell)?;
+    for (name, value) in breakpoint::variables(&marker(layout, step, ""))? {
+        sys::set_variable(OsStr::new(&name), &value);
+    }
     let references = References::new(layout.steps_dir());
     for (name, value) in references.environment().map_err(DebugError::Sentence)? {
         sys::set_variable(&name, &value);

@@ -32,7 +32,8 @@ pub(crate) fn by_signal(number: i32, passed_on: Option<Arrived>) -> String {
     }
 }
 
-/// Behind "exited with code 137": what shells mean by it.
+/// Behind "exited with code 137": what shells mean by it; nothing of a code that only the command can
+/// explain.
 pub(crate) fn by_code(code: i32) -> String {
     match code {
         126 => "; shells mean by it a file that may not be executed".to_owned(),

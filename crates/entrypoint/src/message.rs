@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use tektite_protocol::termination::{self, Entry, MessageError};
+use tektite_protocol::termination::{self, Entry, Kind, MessageError, key};
 
 use crate::files::{FileError, failed};
 
@@ -40,6 +40,23 @@ pub(crate) fn add(path: &Path, entries: &[Entry], limit: usize) -> Result<(), Wr
     overwrite(path, &all, limit)
 }
 
+/// Adds `entries`, and of `extras`, whose first matter most, as many as there is room for.
+pub(crate) fn add_with(
+    path: &Path,
+    entries: &[Entry],
+    extras: &[Entry],
+    limit: usize,
+) -> Result<(), WriteError> {
+    let mut kept = extras;
+    loop {
+        let written = add(path, &[entries, kept].concat(), limit);
+        match (&written, kept.split_last()) {
+            (Err(WriteError::Message(_)), Some((_, fewer))) => kept = fewer,
+            _ => return written,
+        }
+    }
+}
+
 /// Writes `entries` alone.
 pub(crate) fn overwrite(path: &Path, entries: &[Entry], limit: usize) -> Result<(), WriteError> {
     let text = termination::encode(entries, limit)?;
@@ -52,6 +69,30 @@ pub(crate) fn overwrite(path: &Path, entries: &[Entry], limit: usize) -> Result<
         options.open(path)?.write_all(text.as_bytes())
     };
     Ok(write().map_err(failed("write the termination message", path))?)
+}
+
+/// Does `write` with `entries`, whose sentence is cut until there is room for it, and at last left out:
+/// when the step began, and why it ended, matter more.
+pub(crate) fn with_room(
+    entries: &[Entry],
+    write: impl Fn(&[Entry]) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let mut entries = entries.to_vec();
+    loop {
+        let written = write(&entries);
+        let is_sentence = |entry: &Entry| entry.kind == Kind::Internal && entry.key == key::MESSAGE;
+        let sentence = entries.iter().position(is_sentence);
+        let (Err(WriteError::Message(_)), Some(sentence)) = (&written, sentence) else {
+            return written;
+        };
+        let text = &mut entries[sentence].value;
+        if text.is_empty() {
+            entries.remove(sentence);
+            continue;
+        }
+        // By an eighth each time: to try every length would compress as often.
+        text.truncate(text.floor_char_boundary(text.len() * 7 / 8));
+    }
 }
 
 fn existing(path: &Path) -> Vec<Entry> {
@@ -93,6 +134,75 @@ mod tests {
             let written: Vec<Entry> = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             assert_eq!(written, [expected, new.to_vec()].concat(), "{before}");
         }
+    }
+
+    /// Text for which compression makes no room.
+    fn noise(length: usize) -> String {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let characters = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'#' + u8::try_from(state % 91).unwrap())
+        });
+        characters.filter(|it| *it != '\\').take(length).collect()
+    }
+
+    #[test]
+    fn extras_take_nothing_elses_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("termination");
+        let noise = noise(800);
+        let entry = |at: usize, key| Entry::internal(key, &noise[200 * at..][..200]);
+        let entries = [entry(0, key::STARTED_AT)];
+        let extras = [
+            entry(1, key::MESSAGE),
+            entry(2, key::RAN),
+            entry(3, key::HAND_OVER),
+        ];
+        let room = |count: usize| {
+            let all = [&entries, &extras[..count]].concat();
+            termination::encode(&all, 4096).unwrap().len()
+        };
+        for count in 0..=extras.len() {
+            for limit in [room(count), room(count) + 100] {
+                let _ = fs::remove_file(&path);
+                add_with(&path, &entries, &extras, limit).unwrap();
+                let text = fs::read_to_string(&path).unwrap();
+                let written: Vec<Entry> = serde_json::from_str(&text).unwrap();
+                assert_eq!(written, [&entries, &extras[..count]].concat(), "{limit}");
+            }
+        }
+        let error = add_with(&path, &entries, &extras, room(0) - 1).unwrap_err();
+        assert!(matches!(error, WriteError::Message(_)), "{error}");
+    }
+
+    #[test]
+    fn a_sentence_gives_way_to_what_matters_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("termination");
+        let sentence = noise(400);
+        let began = Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z");
+        let why = Entry::internal(key::REASON, "TimeoutExceeded");
+        let told = Entry::internal(key::MESSAGE, sentence.clone());
+        for (limit, least, most) in [(4096, 400, 400), (400, 200, 399), (165, 1, 40), (120, 0, 0)] {
+            let entries = [began.clone(), told.clone(), why.clone()];
+            with_room(&entries, |entries| overwrite(&path, entries, limit)).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.len() <= limit, "{text}");
+            let mut entries = termination::decode(&text).unwrap();
+            entries.retain(|entry| entry.key != key::MESSAGE);
+            assert_eq!(entries, [why.clone(), began.clone()], "{limit}");
+            let kept = termination::decode(&text).unwrap();
+            let kept = kept.iter().find(|entry| entry.key == key::MESSAGE);
+            let kept = kept.map_or("", |entry| entry.value.as_str());
+            assert!(sentence.starts_with(kept), "{kept}");
+            assert!((least..=most).contains(&kept.len()), "{limit}: {kept}");
+        }
+        fs::write(&path, "[]").unwrap();
+        let error = with_room(&[began, told], |entries| overwrite(&path, entries, 10)).unwrap_err();
+        assert!(matches!(error, WriteError::Message(_)), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[]");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     events::{Signals, Wake},
     files::{self, is_there, with_suffix},
     log::Log,
-    outcome::Ending,
+    outcome::{Ending, Failure},
     sys::{self, Ended},
 };
 
@@ -87,10 +87,17 @@ fn in_place(flags: &SidecarFlags, signals: &Signals, log: Log) -> u8 {
 /// What the container ends with: of a command that was stopped because its time had come, success.
 fn exit_code(ending: &Ending) -> u8 {
     match ending {
-        Ending::Ended(Ended::Code(code)) => u8::try_from(*code).unwrap_or(1),
-        Ending::Ended(Ended::Signal(number)) => u8::try_from(128 + number).unwrap_or(255),
+        Ending::Failed(Failure { how, .. }) => match how {
+            Ended::Code(code) => u8::try_from(*code).unwrap_or(1),
+            Ended::Signal(number) => u8::try_from(128 + number).unwrap_or(255),
+        },
         Ending::Broken(_) => EXIT_CANNOT_RUN,
-        Ending::Cancelled | Ending::Skipped | Ending::Unneeded | Ending::Declined | Ending::TimedOut => 0,
+        Ending::Succeeded
+        | Ending::Cancelled
+        | Ending::Skipped
+        | Ending::Unneeded
+        | Ending::Declined
+        | Ending::TimedOut => 0,
     }
 }
 

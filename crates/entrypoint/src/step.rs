@@ -110,7 +110,12 @@ impl Step<'_> {
         let run = Path::new(&self.flags.post_file).parent();
         let index = run.and_then(Path::file_name).and_then(|name| name.to_str());
         let index = index.unwrap_or_default();
-        credentials::provide(&self.flags.credentials, self.layout, index, self.log);
+        let set = credentials::provide(&self.flags.credentials, self.layout, index, self.log);
+        if let Some(marker) = given(&self.flags.post_file)
+            && !self.flags.breakpoints.is_empty()
+        {
+            breakpoint::leave_variables(marker, &set)?;
+        }
         let Some(metadata) = self.metadata() else {
             return Ok(());
         };
@@ -339,7 +344,7 @@ impl Step<'_> {
         // Whoever debugs wants to see every failure.
         let on_error = self.flags.on_error.filter(|_| !pauses).unwrap_or_default();
         let mut verdict = Verdict::of(ending, on_error, &begun.at);
-        if verdict.exit == 0 && !matches!(ending, Ending::Ended(sys::Ended::Code(0)) | Ending::Unneeded) {
+        if verdict.exit == 0 && !matches!(ending, Ending::Succeeded | Ending::Unneeded) {
             self.log.info(format_args!(
                 "onError is \"continue\": later steps run all the same"
             ));
@@ -350,7 +355,8 @@ impl Step<'_> {
             Vec::new()
         };
         if let Some(path) = given(&self.flags.termination_path) {
-            self.tell(path, &mut verdict, results, begun.hand_over());
+            verdict.extras.extend(begun.hand_over());
+            self.tell(path, &mut verdict, &results);
         }
         if pauses && verdict.failed && ending.may_pause() {
             match self.pause(Breakpoint::OnFailure, signals) {
@@ -424,13 +430,14 @@ impl Step<'_> {
     }
 
     /// Writes the message. When results do not fit into it, the step fails and tells that instead.
-    fn tell(&self, path: &Path, verdict: &mut Verdict, results: Vec<Entry>, measured: Option<Entry>) {
+    fn tell(&self, path: &Path, verdict: &mut Verdict, results: &[Entry]) {
         let limit = self.flags.message_limit.unwrap_or(termination::MAX_BYTES);
-        let all = [verdict.entries.clone(), results].concat();
-        let with_measured = [all.as_slice(), measured.as_slice()].concat();
-        // What is only measured takes no result its place.
-        let told = match message::add(path, &with_measured, limit) {
-            Err(WriteError::Message(_)) if measured.is_some() => message::add(path, &all, limit),
+        let all = [&verdict.entries, results].concat();
+        let told = match message::add_with(path, &all, &verdict.extras, limit) {
+            // Then it is the sentence that has no room, which is no failure of its own.
+            Err(WriteError::Message(_)) if results.is_empty() => {
+                message::with_room(&verdict.entries, |entries| message::add(path, entries, limit))
+            }
             told => told,
         };
         match told {
@@ -438,8 +445,12 @@ impl Step<'_> {
             Err(error @ WriteError::File(_)) => self.fail(&error, verdict),
             Err(error @ WriteError::Message(_)) => {
                 self.fail(&error, verdict);
-                let retry = message::add(path, &verdict.entries, limit);
-                let written = retry.or_else(|_| message::overwrite(path, &verdict.entries, limit));
+                let retry = message::add_with(path, &verdict.entries, &verdict.extras, limit);
+                let written = retry.or_else(|_| {
+                    message::with_room(&verdict.entries, |entries| {
+                        message::overwrite(path, entries, limit)
+                    })
+                });
                 self.check(written, verdict);
             }
         }

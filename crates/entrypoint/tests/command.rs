@@ -55,6 +55,62 @@ fn the_log_names_the_signal() {
 }
 
 #[test]
+fn what_the_status_gets_of_a_failure() {
+    let shells = "shells mean by it a";
+    for (script, says) in [
+        ("exit 0", None),
+        // The exit code says it all.
+        ("exit 3", Some(String::new())),
+        ("exit 255", Some(String::new())),
+        (
+            "exit 126",
+            Some(format!(
+                "exited with code 126; {shells} file that may not be executed"
+            )),
+        ),
+        (
+            "no-such-program",
+            Some(format!(
+                "exited with code 127; {shells} command that they did not find"
+            )),
+        ),
+        (
+            "exit 139",
+            Some(format!(
+                "exited with code 139; {shells} program that SIGSEGV killed"
+            )),
+        ),
+        (
+            "kill -SEGV $$",
+            Some("killed by SIGSEGV; the program crashed".to_owned()),
+        ),
+        (
+            "kill -TERM $$",
+            Some("killed by SIGTERM; something in the container sent it".to_owned()),
+        ),
+    ] {
+        for on_error in [OnError::StopAndFail, OnError::Continue] {
+            let pod = Pod::new();
+            let done = pod.run(&StepFlags {
+                on_error: Some(on_error),
+                ..pod.sh(script)
+            });
+            let told = done.internal(key::MESSAGE);
+            assert_eq!(told, says.as_deref().filter(|says| !says.is_empty()), "{script}");
+            let ran = done.internal(key::RAN);
+            assert_eq!(ran.is_some(), says.is_some(), "{script}");
+            if let Some(ran) = ran {
+                assert!(done.log.contains(&format!(" after {ran}")), "{ran}: {}", done.log);
+            }
+        }
+    }
+    // What never ran has not run for any time.
+    let pod = Pod::new();
+    let done = pod.run(&pod.step(0, &["no-such-tool"]));
+    assert_eq!(done.internal(key::RAN), None);
+}
+
+#[test]
 fn why_a_command_does_not_start() {
     let pod = Pod::new();
     for (name, content, mode) in [

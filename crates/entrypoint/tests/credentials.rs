@@ -12,9 +12,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Done, Pod};
+use common::{Done, Pod, binary};
 use nix::unistd::geteuid;
 use tektite_protocol::{
+    breakpoint::Breakpoint,
     credentials::{Credential, CredentialKind},
     flags::StepFlags,
     termination::key,
@@ -59,16 +60,21 @@ fn all() -> Vec<Credential> {
     .to_vec()
 }
 
+/// A container's environment.
+fn surround(command: &mut Command, pod: &Pod, home: &str) {
+    for name in ["DOCKER_CONFIG", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_CONFIG_COUNT"] {
+        command.env_remove(name);
+    }
+    command.env("HOME", pod.path(home));
+}
+
 fn run(pod: &Pod, credentials: Vec<Credential>, home: &str, script: &str) -> Done {
     let flags = StepFlags {
         credentials,
         ..pod.sh(script)
     };
     let mut command = pod.command(&flags);
-    for name in ["DOCKER_CONFIG", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_CONFIG_COUNT"] {
-        command.env_remove(name);
-    }
-    command.env("HOME", pod.path(home));
+    surround(&mut command, pod, home);
     let done = pod.start_as(command, &flags).wait();
     assert!(!done.log.contains(PASSWORD), "never printed: {}", done.log);
     done
@@ -140,6 +146,55 @@ fn a_home_that_cannot_be_written_is_no_obstacle() {
         "{}",
         done.log
     );
+}
+
+#[test]
+fn whoever_debugs_has_the_commands_variables() {
+    // One that the step has itself stays as it is, and another is counted on from.
+    let own = [
+        ("DOCKER_CONFIG", "/own"),
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "user.name"),
+        ("GIT_CONFIG_VALUE_0", "a=b"),
+    ];
+    for (home, own, count) in [
+        ("nowhere", &[][..], 9),
+        ("nowhere", &own, 11),
+        // Only ssh looks elsewhere than in HOME.
+        ("home", &[], 1),
+    ] {
+        let pod = pod();
+        fs::write(pod.path("nowhere"), "").unwrap();
+        fs::create_dir_all(pod.path("tekton/debug/info/0")).unwrap();
+        fs::create_dir(pod.path("bin")).unwrap();
+        let script = "env | grep -E '^(DOCKER_CONFIG|GIT_CONFIG_|GIT_SSH)' | sort";
+        fs::write(pod.path("bin/bash"), format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(pod.path("bin/bash"), fs::Permissions::from_mode(0o755)).unwrap();
+        let flags = StepFlags {
+            credentials: all(),
+            breakpoints: vec![Breakpoint::BeforeStep],
+            ..pod.sh(script)
+        };
+        let mut command = pod.command(&flags);
+        surround(&mut command, &pod, home);
+        command.envs(own.iter().copied());
+        let step = pod.start_as(command, &flags);
+        step.says("level=error msg=\"paused ");
+        let debug = |word: &str| {
+            let mut command = Command::new(binary());
+            command.args(["-root", &pod.text(""), "debug", word]);
+            surround(&mut command, &pod, home);
+            command.envs(own.iter().copied());
+            command.env("PATH", format!("{}:/usr/bin:/bin", pod.text("bin")));
+            command.output().unwrap()
+        };
+        let shell = String::from_utf8(debug("shell").stdout).unwrap();
+        assert!(debug("continue").status.success());
+        let done = step.wait();
+        assert_eq!(done.exit, 0, "{}", done.log);
+        assert_eq!(shell, done.stdout);
+        assert_eq!(shell.lines().count(), count, "{shell}");
+    }
 }
 
 #[test]

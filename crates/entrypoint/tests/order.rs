@@ -1,17 +1,18 @@
 //! A step's turn: chains, skips, markers that appear in every way, and what ends a wait early.
 
 // Helpers of tests are tests too; clippy only knows functions marked so.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 
 use std::{
     fs,
     os::unix::fs::symlink,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use common::{Pod, level, until};
+use common::{Pod, Running, level, until};
 use nix::sys::signal::Signal;
 use tektite_protocol::{flags::StepFlags, log::LogLevel, termination::key};
 
@@ -119,15 +120,68 @@ fn a_file_that_gets_its_content_by_a_swapped_link() {
 
 #[test]
 fn a_file_in_a_directory_that_is_not_there_yet() {
-    let pod = Pod::new();
-    let step = pod.start(&StepFlags {
-        wait_files: vec![pod.text("late/dir/gate"), String::new()],
-        ..pod.sh("true")
-    });
-    step.says("waiting for");
-    fs::create_dir_all(pod.path("late/dir")).unwrap();
-    fs::write(pod.path("late/dir/gate"), "").unwrap();
-    assert_eq!(step.wait().exit, 0);
+    for (file, exit, reason) in [("gate", 0, None), ("gate.err", 1, Some("Skipped"))] {
+        for at_once in [true, false] {
+            let pod = Pod::new();
+            let step = pod.start(&StepFlags {
+                wait_files: vec![pod.text("late/dir/gate"), String::new()],
+                ..pod.sh("true")
+            });
+            step.says("waiting for");
+            let made = if at_once { "early" } else { "late" };
+            fs::create_dir_all(pod.path(&format!("{made}/dir"))).unwrap();
+            fs::write(pod.path(&format!("{made}/dir/{file}")), "").unwrap();
+            if at_once {
+                // Nothing changes in the directory once it is there: only looking again finds the file.
+                fs::rename(pod.path("early"), pod.path("late")).unwrap();
+            }
+            let done = step.wait();
+            assert_eq!((done.exit, done.reason()), (exit, reason), "{}", done.log);
+        }
+    }
+}
+
+/// Whether the step is woken by changes in a directory.
+fn watches_a_directory(step: &Running) -> bool {
+    let files = fs::read_dir(format!("/proc/{}/fd", step.pid())).unwrap();
+    files.flatten().any(|file| {
+        let target = fs::read_link(file.path()).unwrap_or_default();
+        target.to_string_lossy().contains("inotify")
+    })
+}
+
+#[test]
+fn without_a_pipe_the_marker_is_seen_by_a_change_or_by_looking_again() {
+    // In a namespace of its own a user may have fewer of them, down to none.
+    let no_watches = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
+    let polling: &[&str] = &["unshare", "--user", "--map-root-user", "sh", "-c", no_watches];
+    for wrapper in [&[], polling] {
+        if let Some((program, words)) = wrapper.split_first() {
+            let mut able = Command::new(program);
+            able.args(words).arg("true").stderr(Stdio::null());
+            if !able.status().is_ok_and(|status| status.success()) {
+                println!("note: no user namespaces here, so looking again was not checked");
+                continue;
+            }
+        }
+        for (script, exit, reason) in [("true", 0, None), ("exit 7", 1, Some("Skipped"))] {
+            let pod = Pod::new();
+            // Not even root makes a pipe where a directory is.
+            fs::create_dir_all(pod.path("tekton/run/0/out.alive.new")).unwrap();
+            let flags = pod.after(1, &["true"]);
+            let later = pod.start_as(pod.wrapped(wrapper, &flags), &flags);
+            later.says("waiting for");
+            if wrapper.is_empty() {
+                until("it watches", || watches_a_directory(&later));
+            } else {
+                assert!(!watches_a_directory(&later));
+            }
+            let first = pod.run(&pod.sh(script));
+            assert!(first.log.contains("msg=\"no pipe for "), "{}", first.log);
+            let done = later.wait();
+            assert_eq!((done.exit, done.reason()), (exit, reason), "{}", done.log);
+        }
+    }
 }
 
 #[test]
@@ -178,9 +232,10 @@ fn a_predecessor_that_is_killed_is_noticed() {
     first.child.kill().unwrap();
     first.child.wait().unwrap();
     let done = second.wait();
-    // It is promised within 2 s.
     let noticed = killed.elapsed();
     println!("noticed after {noticed:?}");
+    // 2 s are promised, and it usually takes less than 0.1 s. The bound is ten times the promise, since on
+    // a busy machine everything takes long: it only tells noticing from not noticing.
     assert!(noticed < Duration::from_secs(20));
     assert_eq!((done.exit, done.reason()), (1, Some("Skipped")));
     assert!(done.log.contains("step 0 ("), "{}", done.log);

@@ -6,8 +6,9 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use common::Pod;
 use tektite_protocol::{
+    GoDuration,
     flags::{OnError, StepFlags},
-    termination::{Kind, key},
+    termination::{self, Entry, Kind, key},
 };
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -135,6 +136,81 @@ fn a_large_result_is_compressed_and_exact() {
             message.starts_with("tknz:") && message.len() <= limit.unwrap_or(4096),
             "{message:.40}"
         );
+    }
+}
+
+#[test]
+fn what_is_told_of_a_failure_takes_no_results_place() {
+    // Compressed it would be longer, so that the limit is exact.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let characters = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'#' + u8::try_from(state % 91).unwrap())
+    });
+    let value: String = characters.filter(|it| *it != '\\').take(1000).collect();
+    let entries = [
+        Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z"),
+        Entry::new(Kind::TaskResult, "r", value.as_str()),
+    ];
+    let room = termination::encode(&entries, 4096).unwrap().len();
+    for (more, message, ran) in [(0, false, false), (80, true, false), (200, true, true)] {
+        let pod = Pod::new();
+        fs::write(pod.path("tekton/results/r"), &value).unwrap();
+        let done = pod.run(&StepFlags {
+            results: Some(names(&["r"])),
+            message_limit: Some(room + more),
+            ..pod.sh("kill -SEGV $$")
+        });
+        assert_eq!(done.exit, 255, "{}", done.log);
+        assert!(!done.log.contains("Termination message"), "{}", done.log);
+        assert_eq!(done.value(Kind::TaskResult, "r"), Some(value.as_str()));
+        assert_eq!(done.internal(key::MESSAGE).is_some(), message, "{done:#?}");
+        assert_eq!(done.internal(key::RAN).is_some(), ran, "{done:#?}");
+    }
+}
+
+#[test]
+fn a_message_with_little_room_still_says_when_and_why() {
+    let large = "head -c 5000 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > tekton/results/r";
+    let broken = "printf 'ab\\377' > tekton/results/r; exec sleep 1000";
+    let missing = format!("/no/{}", "program".repeat(20));
+    let all = "Termination message is above max allowed size";
+    for (limit, command, timeout, reason, sentence, log) in [
+        (130, &["sh", "-c", large][..], None, None, "Termination", all),
+        (100, &["sh", "-c", large], None, None, "", all),
+        (1117, &["sh", "-c", large], None, None, all, all),
+        (200, &[&missing], None, None, "/no/program", "does not exist"),
+        (80, &[&missing], None, None, "", "does not exist"),
+        (
+            122,
+            &["sh", "-c", broken],
+            Some(GoDuration::from_secs(1)),
+            Some("TimeoutExceeded"),
+            "",
+            "not valid UTF-8",
+        ),
+    ] {
+        let pod = Pod::new();
+        let done = pod.run(&StepFlags {
+            results: Some(names(&["r"])),
+            message_limit: Some(limit),
+            timeout,
+            ..pod.step(0, command)
+        });
+        assert_eq!((done.exit, done.released()), (1, false), "{}", done.log);
+        assert!(pod.read("termination-0").len() <= limit);
+        assert!(done.internal(key::STARTED_AT).is_some(), "{done:#?}");
+        assert_eq!(done.reason(), reason);
+        let told = done.internal(key::MESSAGE).unwrap_or_default();
+        assert!(
+            told.starts_with(sentence) && told.is_empty() == sentence.is_empty(),
+            "{limit}: {told}"
+        );
+        // The log has it whole, and blames results only where there are some.
+        assert!(done.log.contains(log), "{}", done.log);
+        assert_eq!(done.log.contains(all), log == all, "{}", done.log);
     }
 }
 

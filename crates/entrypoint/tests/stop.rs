@@ -18,6 +18,7 @@ use nix::{
 use tektite_protocol::{
     GoDuration,
     flags::{OnError, StepFlags},
+    termination::key,
 };
 
 fn timeout(pod: &Pod, millis: i64, script: &str) -> StepFlags {
@@ -68,6 +69,10 @@ fn a_timeout_kills_what_ignores_sigterm() {
     let done = pod.run(&timeout(&pod, 300, script));
     assert_eq!((done.exit, done.released()), (1, false), "{}", done.log);
     assert_eq!(done.reason(), Some("TimeoutExceeded"));
+    assert_eq!(
+        (done.internal(key::MESSAGE), done.internal(key::RAN)),
+        (None, None)
+    );
     assert_eq!(done.exit_code_file(), None);
     assert!(
         done.log.contains("the step's timeout of 300ms is over"),
@@ -153,6 +158,10 @@ fn cancelling_stops_a_running_command() {
     );
     assert_eq!((done.exit, done.released()), (9, false));
     assert_eq!(done.reason(), Some("Cancelled"));
+    assert_eq!(
+        (done.internal(key::MESSAGE), done.internal(key::RAN)),
+        (None, None)
+    );
     assert_eq!(done.exit_code_file().as_deref(), Some("killed"));
     assert!(
         done.entries

@@ -188,6 +188,32 @@ fn a_file_that_cannot_be_written_fails_the_step() {
     assert_eq!((done.exit, done.internal(key::MESSAGE)), (7, None));
 }
 
+#[test]
+fn a_secret_in_a_files_name_stays_out_of_log_and_message() {
+    for (path, part) in [
+        // It cannot be opened, and it can be opened but not written.
+        ("tekton/results/x/t0ken/y", "cannot create the directory"),
+        ("t0ken/full", "cannot write the output to"),
+    ] {
+        let pod = Pod::new();
+        fs::write(pod.path("tekton/results/x"), "").unwrap();
+        fs::create_dir(pod.path("t0ken")).unwrap();
+        std::os::unix::fs::symlink("/dev/full", pod.path("t0ken/full")).unwrap();
+        let mut flags = teed(&pod, path, "", "echo text");
+        flags.log.secrets.env = vec!["TOKEN".to_owned()];
+        let mut command = pod.command(&flags);
+        command.env("TOKEN", "t0ken");
+        let done = pod.start_as(command, &flags).wait();
+        assert_eq!(done.exit, 1, "{}", done.log);
+        let told = done.internal(key::MESSAGE).unwrap();
+        assert!(told.contains(part) && told.contains("***"), "{told}");
+        assert!(
+            !told.contains("t0ken") && !done.said.contains("t0ken"),
+            "{done:#?}"
+        );
+    }
+}
+
 /// A named pipe that somebody has opened, and does not read.
 fn pipe(pod: &Pod) -> fs::File {
     use std::os::unix::fs::OpenOptionsExt as _;

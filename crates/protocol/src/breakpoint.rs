@@ -7,6 +7,9 @@ pub const SCRIPTS_DIR: &str = "/tekton/debug/scripts";
 pub const INFO_DIR: &str = "/tekton/debug/info";
 /// Behind a step's marker: there while the step is paused; holds the breakpoint's flag.
 pub const PAUSED_SUFFIX: &str = ".paused";
+/// Behind a step's marker: the variables that a step with breakpoints has set for its command itself, each
+/// as `NAME=value` with a NUL behind it. There where it has set any.
+pub const VARIABLES_SUFFIX: &str = ".variables";
 
 /// Where a step pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

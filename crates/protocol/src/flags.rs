@@ -9,6 +9,7 @@ use crate::{
     GoDuration, When,
     breakpoint::Breakpoint,
     credentials::{Credential, CredentialKind},
+    go_bool,
     log::{LogFlags, Taken},
     log_results::MAX_TOTAL_BYTES,
 };
@@ -261,15 +262,15 @@ impl StepFlags {
                 None => (name, None),
             };
             if name == "wait_file_content" {
-                flags.wait_file_content = match inline.as_deref() {
-                    None | Some("true") => true,
-                    Some("false") => false,
-                    Some(value) => return Err(bad(name, value, "write true or false")),
-                };
+                flags.wait_file_content = is_on(name, inline.as_deref())?;
                 continue;
             }
             if let Some(point) = Breakpoint::from_flag(name) {
-                flags.breakpoints.push(point);
+                // The last one counts.
+                flags.breakpoints.retain(|known| *known != point);
+                if is_on(name, inline.as_deref())? {
+                    flags.breakpoints.push(point);
+                }
                 continue;
             }
             let mut value = || inline.clone().or_else(|| words.next());
@@ -290,29 +291,19 @@ impl StepFlags {
             "termination_path" => self.termination_path = value()?,
             "step_metadata_dir" => self.step_metadata_dir = value()?,
             "step_link" => self.step_links.push(value()?),
-            "message_limit" => {
-                let word = value()?;
-                let limit = word
-                    .parse()
-                    .map_err(|_| bad(name, &word, "write a number of bytes"))?;
-                self.message_limit = Some(limit);
-            }
+            "message_limit" => self.message_limit = Some(bytes(name, &value()?)?),
             "result_from" => {
                 let word = value()?;
                 if word != SIDECAR_LOGS {
                     return Err(bad(name, &word, "write sidecar-logs"));
                 }
                 if self.results_from == ResultsFrom::Message {
-                    self.results_from = ResultsFrom::Log {
-                        most: MAX_TOTAL_BYTES,
-                    };
+                    let most = MAX_TOTAL_BYTES;
+                    self.results_from = ResultsFrom::Log { most };
                 }
             }
             "max_result_size" => {
-                let word = value()?;
-                let most = word
-                    .parse()
-                    .map_err(|_| bad(name, &word, "write a number of bytes"))?;
+                let most = bytes(name, &value()?)?;
                 self.results_from = ResultsFrom::Log { most };
             }
             "on_error" => {
@@ -368,6 +359,19 @@ pub(crate) fn bad(flag: &str, value: &str, allowed: &str) -> FlagError {
     }
 }
 
+/// What a flag that needs no value means.
+fn is_on(flag: &str, value: Option<&str>) -> Result<bool, FlagError> {
+    value.map_or(Ok(true), |value| {
+        go_bool::parse(value).ok_or_else(|| bad(flag, value, "write true or false"))
+    })
+}
+
+fn bytes(flag: &str, value: &str) -> Result<usize, FlagError> {
+    value
+        .parse()
+        .map_err(|_| bad(flag, value, "write a number of bytes"))
+}
+
 fn list(text: &str) -> Vec<String> {
     text.split(',')
         .filter(|item| !item.is_empty())
@@ -398,10 +402,7 @@ impl InitFlags {
             args.extend(["-step".to_owned(), step.clone()]);
         }
         for script in &self.scripts {
-            args.extend(["-script_path".to_owned(), script.path.clone()]);
-            for piece in &script.pieces {
-                args.extend(["-script_piece".to_owned(), piece.replace('$', "$$")]);
-            }
+            script.add_to(&mut args);
         }
         args
     }
@@ -526,10 +527,8 @@ mod tests {
     #[test]
     fn go_style_and_errors() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let flags =
-            StepFlags::parse(words("--post_file=/x -wait_file_content=false -results  -- a")).unwrap();
+        let flags = StepFlags::parse(words("--post_file=/x -results  -- a")).unwrap();
         assert_eq!(flags.post_file, "/x");
-        assert!(!flags.wait_file_content);
         assert_eq!(flags.results, Some(vec![]));
         assert_eq!(flags.args, ["a"]);
         for (text, part) in [
@@ -547,6 +546,30 @@ mod tests {
         ] {
             let error = StepFlags::parse(words(text)).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn flags_without_a_value_are_on_unless_they_say_otherwise() {
+        for name in ["wait_file_content", "breakpoint_on_failure", "debug_before_step"] {
+            // The last one counts.
+            for (words, expected) in [
+                ("-NAME", true),
+                ("-NAME=T", true),
+                ("--NAME=0", false),
+                ("-NAME -NAME=false", false),
+                ("-NAME=0 -NAME=1 -NAME=True", true),
+            ] {
+                let words = words.replace("NAME", name);
+                let flags = StepFlags::parse(words.split(' ').map(str::to_owned)).unwrap();
+                let is_on = flags.wait_file_content || !flags.breakpoints.is_empty();
+                assert_eq!((is_on, flags.breakpoints.len() < 2), (expected, true), "{words}");
+            }
+            for value in ["", "yes"] {
+                let error = StepFlags::parse([format!("-{name}={value}")]).unwrap_err();
+                let text = format!("flag -{name}: \"{value}\" is not allowed; write true or false");
+                assert_eq!(error.to_string(), text);
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub mod sidecar;
 pub mod termination;
 
 mod content;
+mod go_bool;
 mod go_duration;
 mod packed;
 mod when;

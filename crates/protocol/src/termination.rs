@@ -35,7 +35,10 @@ pub mod key {
     pub const EXIT_CODE: &str = "ExitCode";
     /// Why a step ended, where the exit code does not say it: one of [`super::reason`].
     pub const REASON: &str = "Reason";
-    /// The entrypoint's one sentence on what went wrong.
+    /// How long a command that failed by itself had run, such as `1.204s`.
+    pub const RAN: &str = "Ran";
+    /// The entrypoint's one sentence on what went wrong. Of a command that failed by itself there is one
+    /// where more can be said than its exit code.
     pub const MESSAGE: &str = "Message";
 }
 

@@ -16,6 +16,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::Write as _,
+    iter,
     path::{Path, PathBuf},
 };
 
@@ -68,11 +69,15 @@ struct Provided<'a> {
     log: Log,
 }
 
-/// Brings `credentials` to where programs find them. `writer` tells this step's temporary files from
-/// those of others that share its home.
-pub(crate) fn provide(credentials: &[Credential], layout: &Layout, writer: &str, log: Log) {
+/// A variable's name and its value.
+pub(crate) type Variable = (String, String);
+
+/// Brings `credentials` to where programs find them, and returns the variables that it has set for that.
+/// `writer` tells this step's temporary files from those of others that share its home.
+pub(crate) fn provide(credentials: &[Credential], layout: &Layout, writer: &str, log: Log) -> Vec<Variable> {
+    let mut set = Vec::new();
     if credentials.is_empty() {
-        return;
+        return set;
     }
     let own = layout.credentials_dir();
     let read = Secrets {
@@ -87,18 +92,21 @@ pub(crate) fn provide(credentials: &[Credential], layout: &Layout, writer: &str,
         (Program::Ssh, &provided.ssh),
     ] {
         if !files.is_empty() {
-            provided.bring(program, files, home.as_deref(), writer);
+            set.extend(provided.bring(program, files, home.as_deref(), writer));
         }
     }
+    set
 }
 
 impl Provided<'_> {
-    fn bring(&self, program: Program, files: &[File], home: Option<&Path>, writer: &str) {
+    /// The variables that it has set.
+    fn bring(&self, program: Program, files: &[File], home: Option<&Path>, writer: &str) -> Vec<Variable> {
         let name = program.name();
         for file in files {
             if let Err(error) = own_file(self.own, &file.path, &file.text) {
                 let log = self.log;
-                return log.error(format_args!("there are no credentials for {name}: {error}"));
+                log.error(format_args!("there are no credentials for {name}: {error}"));
+                return Vec::new();
             }
         }
         let put = match home {
@@ -111,27 +119,32 @@ impl Provided<'_> {
         let why = match (put, home) {
             (Ok(()), Some(home)) if program != Program::Ssh || is_accounts_home(home) => {
                 let home = home.display();
-                return self
-                    .log
-                    .info(format_args!("credentials for {name} are in {home}"));
+                let log = self.log;
+                log.info(format_args!("credentials for {name} are in {home}"));
+                return Vec::new();
             }
             (Ok(()), _) => "ssh looks in the home that /etc/passwd names, which is not HOME".to_owned(),
             (Err(why), _) => why,
         };
-        let said = match program {
-            Program::Docker => self.say_docker(files, home),
-            Program::Git => self.say_git(),
-            Program::Ssh => self.say_ssh(),
+        let variables = match program {
+            Program::Docker => self.for_docker(files, home),
+            Program::Git => self.for_git(),
+            Program::Ssh => self.for_ssh(),
         };
+        for (name, value) in &variables {
+            sys::set_variable(OsStr::new(name), value);
+        }
         let own = self.own.display();
+        let said = variables.first().map(|(name, _)| name.as_str());
         let said = said.unwrap_or("no variable, for the step has its own");
         self.log.info(format_args!(
             "credentials for {name} are in {own}, and {said} says so: {why}"
         ));
+        variables
     }
 
     /// A home that can be read but not written keeps what it says: it may be there on purpose.
-    fn say_docker(&self, files: &[File], home: Option<&Path>) -> Option<&'static str> {
+    fn for_docker(&self, files: &[File], home: Option<&Path>) -> Vec<Variable> {
         for file in files {
             let theirs = home.and_then(|home| fs::read_to_string(home.join(&file.path)).ok());
             if let Some(both) = theirs.and_then(|theirs| docker::merged(&file.text, &theirs))
@@ -141,14 +154,16 @@ impl Provided<'_> {
             }
         }
         let own = self.own.join(".docker");
-        set_if_unset("DOCKER_CONFIG", own.to_str()?).then_some("DOCKER_CONFIG")
+        unless_set("DOCKER_CONFIG", own.display().to_string())
     }
 
     /// Git reads these after all its files, and the files too.
-    fn say_git(&self) -> Option<&'static str> {
+    fn for_git(&self) -> Vec<Variable> {
         const COUNT: &str = "GIT_CONFIG_COUNT";
         let count = env::var(COUNT).unwrap_or_else(|_| "0".to_owned());
-        let count: usize = count.parse().ok()?;
+        let Ok(count) = count.parse::<usize>() else {
+            return Vec::new();
+        };
         let own = self.own.display();
         // The first helper forgets those before it: a store in a home of somebody else's would be
         // written anew, with this step's user only.
@@ -162,18 +177,20 @@ impl Provided<'_> {
         ];
         let has_logins = self.git.iter().any(|file| file.path == git::CREDENTIALS);
         let used = if has_logins { settings.len() } else { 1 };
-        for (index, (key, value)) in settings.iter().take(used).enumerate() {
-            let index = count + index;
-            set(&format!("GIT_CONFIG_KEY_{index}"), key);
-            set(&format!("GIT_CONFIG_VALUE_{index}"), value);
-        }
-        set(COUNT, &(count + used).to_string());
-        Some(COUNT)
+        let settings = (count..).zip(settings).take(used);
+        let settings = settings.flat_map(|(index, (key, value))| {
+            [
+                (format!("GIT_CONFIG_KEY_{index}"), key.to_owned()),
+                (format!("GIT_CONFIG_VALUE_{index}"), value),
+            ]
+        });
+        let count = (COUNT.to_owned(), (count + used).to_string());
+        iter::once(count).chain(settings).collect()
     }
 
-    fn say_ssh(&self) -> Option<&'static str> {
+    fn for_ssh(&self) -> Vec<Variable> {
         if env::var_os("GIT_SSH").is_some() {
-            return None;
+            return Vec::new();
         }
         let own = self.own.display();
         let all = format!(
@@ -182,10 +199,9 @@ impl Provided<'_> {
         );
         if let Err(error) = own_file(self.own, ".ssh/all", &all) {
             self.log.error(format_args!("{error}"));
-            return None;
+            return Vec::new();
         }
-        let command = format!("ssh -F {own}/.ssh/all");
-        set_if_unset("GIT_SSH_COMMAND", &command).then_some("GIT_SSH_COMMAND")
+        unless_set("GIT_SSH_COMMAND", format!("ssh -F {own}/.ssh/all"))
     }
 }
 
@@ -193,16 +209,9 @@ fn own_file(own: &Path, path: &str, text: &str) -> Result<(), files::FileError> 
     files::replace(&own.join(path), 0o600, |file| file.write_all(text.as_bytes()))
 }
 
-fn set(name: &str, value: &str) {
-    sys::set_variable(OsStr::new(name), value);
-}
-
-fn set_if_unset(name: &str, value: &str) -> bool {
-    let is_unset = env::var_os(name).is_none();
-    if is_unset {
-        set(name, value);
-    }
-    is_unset
+fn unless_set(name: &str, value: String) -> Vec<Variable> {
+    let is_set = env::var_os(name).is_some();
+    (!is_set).then(|| (name.to_owned(), value)).into_iter().collect()
 }
 
 /// Whether `home` is what ssh takes for it: not HOME, but what the account says.

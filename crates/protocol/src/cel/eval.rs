@@ -8,6 +8,7 @@ use super::{
     pattern,
     value::{Type, Value, fit, get, parse_double},
 };
+use crate::go_bool;
 
 /// Parts evaluated, elements gone through, characters made: more than any condition needs, and no
 /// more than a moment.
@@ -334,11 +335,7 @@ fn convert(to: Type, value: &Value) -> Option<Value> {
         (Type::Double, _) => Some(Value::Double(value.whole()? as f64)),
         (Type::Text, Value::Bool(holds)) => Some(Value::text(if *holds { "true" } else { "false" })),
         (Type::Text, _) => Some(Value::text(&value.whole()?.to_string())),
-        (Type::Bool, Value::Text(text)) => match &**text {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(Value::Bool(true)),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(Value::Bool(false)),
-            _ => None,
-        },
+        (Type::Bool, Value::Text(text)) => go_bool::parse(text).map(Value::Bool),
         _ => None,
     }
 }
