@@ -29,8 +29,6 @@ pub mod key {
     pub const STARTED_AT: &str = "StartedAt";
     /// How long after the step before it ended the command was started, in whole microseconds.
     pub const HAND_OVER: &str = "HandOver";
-    /// How long a command ran that failed, such as `1.204s`.
-    pub const RAN: &str = "Ran";
     /// The command's exit code where the container's own is another (`onError: continue`).
     pub const EXIT_CODE: &str = "ExitCode";
     /// Why a step ended, where the exit code does not say it: one of [`super::reason`].

@@ -62,13 +62,7 @@ pub(super) fn explain(run: &str, pod: &PodView, steps: &[StepView<'_>]) -> (Reas
         }
     }
     if let Some(step) = steps.iter().find(|step| step.is_out_of_memory()) {
-        return (
-            Reason::StepOom,
-            or_else(
-                exit_sentence(step.container).unwrap_or_default(),
-                "OOMKilled".into(),
-            ),
-        );
+        return (Reason::StepOom, or_else(step_sentence(step), "OOMKilled".into()));
     }
     if let Some(step) = steps.iter().find(|step| step.failed()) {
         return (Reason::StepFailed, or_else(step_sentence(step), pod_message));
@@ -115,7 +109,8 @@ fn step_sentence(step: &StepView<'_>) -> String {
         sentence = format!("{sentence}\n{own}");
     }
     match step.internal(key::RAN) {
-        Some(ran) => format!("{sentence}\nit ran for {ran}"),
-        None => sentence,
+        // The entrypoint's sentence often says it as well.
+        Some(ran) if !sentence.contains(ran) => format!("{sentence}\nit ran for {ran}"),
+        _ => sentence,
     }
 }
