@@ -110,6 +110,7 @@ fn step_sentence(step: &StepView<'_>) -> String {
     }
     match step.internal(key::RAN) {
         // The entrypoint's sentence often says it as well.
+        Some("0s") => format!("{sentence}\nit ran for less than 1ms"),
         Some(ran) if !sentence.contains(ran) => format!("{sentence}\nit ran for {ran}"),
         _ => sentence,
     }
