@@ -24,6 +24,7 @@ mod floor;
 mod hand_over;
 mod measure;
 mod scale;
+mod start;
 mod stats;
 mod subjects;
 
@@ -59,6 +60,8 @@ enum Other {
     HandOver(hand_over::Options),
     /// Measure many TaskRuns beside as many bare Pods, on nodes without a kubelet.
     Scale(scale::Options),
+    /// Measure a start of the controller among many TaskRuns that have ended.
+    Start(start::Options),
 }
 
 /// One subject with its samples.
@@ -73,6 +76,7 @@ pub(crate) async fn run(options: Options) -> Result<bool> {
         Some(Other::Admission(options)) => return admission::run(options).await.map(|()| true),
         Some(Other::HandOver(options)) => return hand_over::run(options).await.map(|()| true),
         Some(Other::Scale(options)) => return scale::run(options).await.map(|()| true),
+        Some(Other::Start(options)) => return start::run(options).await.map(|()| true),
         None => {}
     }
     let wanted = |benchmark: &Benchmark| benchmark.name.contains(&options.filter);
