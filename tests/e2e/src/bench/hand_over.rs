@@ -52,39 +52,68 @@ async fn measure_all(cluster: &Cluster, namespace: &str, options: &Options) -> R
         "hand-over; ms", "samples", "p50", "p99", "most"
     ));
     let mut floor = Vec::new();
-    let mut quiet = Vec::new();
     for round in 0..options.rounds {
         floor.extend(sample(cluster, namespace, &shell(round, options.steps), options.steps).await?);
-        quiet.extend(
-            sample(
-                cluster,
-                namespace,
-                &steps("quiet", round, options.steps),
-                options.steps,
-            )
-            .await?,
-        );
     }
     row("two commands of one shell", &floor);
-    row("two steps, the node quiet", &quiet);
+    pairs(cluster, namespace, "quiet", options)
+        .await?
+        .rows("two steps, the node quiet");
     if options.waiting == 0 {
         return Ok(());
     }
     let pods = wait_many(cluster, namespace, options.waiting).await?;
-    let mut full = Vec::new();
-    for round in 0..options.rounds {
-        full.extend(
-            sample(
-                cluster,
-                namespace,
-                &steps("full", round, options.steps),
-                options.steps,
-            )
-            .await?,
-        );
-    }
-    row(&format!("two steps, {} others wait", options.waiting), &full);
+    pairs(cluster, namespace, "full", options)
+        .await?
+        .rows(&format!("two steps, {} others wait", options.waiting));
     waiting_costs(cluster, &pods, options.watch).await
+}
+
+/// What lies between two steps.
+#[derive(Default)]
+struct Between {
+    /// From one command's last line to the next one's first.
+    whole: Vec<f64>,
+    /// From the marker that one entrypoint writes to the other's start of its command.
+    ours: Vec<f64>,
+}
+
+impl Between {
+    fn rows(&self, label: &str) {
+        row(label, &self.whole);
+        row("  of it from marker to command", &self.ours);
+    }
+}
+
+/// Runs the TaskRuns and says what lay between their steps.
+async fn pairs(cluster: &Cluster, namespace: &str, name: &str, options: &Options) -> Result<Between> {
+    let mut all = Between::default();
+    for round in 0..options.rounds {
+        let run = steps(name, round, options.steps);
+        let whole = sample(cluster, namespace, &run, options.steps).await?;
+        all.whole.extend(whole);
+        let pod = Target {
+            api_version: Some("v1".to_owned()),
+            kind: "Pod".to_owned(),
+            name: format!("{name}-{round}-pod"),
+        };
+        let pod = cluster.get(&pod, namespace).await?.unwrap_or_default();
+        all.ours.extend(hand_overs(&pod));
+    }
+    Ok(all)
+}
+
+/// What the steps of a Pod have told of their start; the first one follows nobody.
+fn hand_overs(pod: &Value) -> Vec<f64> {
+    let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+    let entries = statuses.into_iter().flatten().filter_map(|status| {
+        let message = status.pointer("/state/terminated/message")?.as_str()?;
+        serde_json::from_str::<Vec<Value>>(message).ok()
+    });
+    let told = entries.flatten().filter(|entry| entry["key"] == "HandOver");
+    told.filter_map(|entry| entry["value"].as_str()?.parse::<f64>().ok())
+        .map(|micros| micros / 1e3)
+        .collect()
 }
 
 fn row(label: &str, millis: &[f64]) {
@@ -292,5 +321,17 @@ mod tests {
         let statistics = [json!({"pods": [pod("waiting-0-pod"), pod("other")]})];
         let found = usage(&statistics, &["waiting-0-pod".to_owned()]);
         assert_eq!(found.keys().collect::<Vec<_>>(), ["waiting-0-pod/step-s1"]);
+    }
+
+    #[test]
+    fn what_steps_tell_of_their_start() {
+        let status = |message: &str| json!({"state": {"terminated": {"message": message}}});
+        let pod = json!({"status": {"containerStatuses": [
+            status(r#"[{"key":"StartedAt","value":"x","type":3}]"#),
+            status(r#"[{"key":"HandOver","value":"1250","type":3}]"#),
+            status("no message"),
+            {"state": {"running": {}}},
+        ]}});
+        assert_eq!(hand_overs(&pod), [1.25]);
     }
 }
