@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +17,8 @@ use crate::{cluster::Cluster, error::Error};
 
 /// How long an answer holds. Webhooks and the labels of namespaces change, and nobody tells us.
 const HOLDS: Duration = Duration::from_mins(1);
+/// How long it counts that there was no answer.
+const DARK: Duration = Duration::from_secs(1);
 /// How many answers are kept.
 const MOST: usize = 10_000;
 /// Labels and annotations below these domains say which run it is, and nothing to those who inject.
@@ -48,10 +50,26 @@ struct Shape {
     digest: u64,
 }
 
+/// What is known of a shape.
+#[derive(Debug, Default)]
+struct Known {
+    /// Until when which answer holds.
+    answer: Option<(Foreign, Instant)>,
+    /// Held by whoever asks: the first runs of a namespace often come together, and one question is enough.
+    asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Known {
+    fn holds(&self, now: Instant) -> Option<Foreign> {
+        let answer = self.answer.filter(|(_, until)| now < *until);
+        answer.map(|(foreign, _)| foreign)
+    }
+}
+
 /// The answers so far.
 #[derive(Debug, Default)]
 pub struct Injected {
-    known: Mutex<HashMap<Shape, (Foreign, Instant)>>,
+    known: Mutex<HashMap<Shape, Known>>,
 }
 
 impl Injected {
@@ -59,32 +77,40 @@ impl Injected {
     /// because a webhook takes no part in requests that shall change nothing.
     pub async fn into_pod(&self, cluster: &Cluster, namespace: &str, pod: &Pod) -> Foreign {
         let shape = shape(namespace, pod);
-        let now = Instant::now();
-        if let Some((foreign, until)) = self.lock().get(&shape)
-            && now < *until
-        {
-            return *foreign;
+        let asking = {
+            let mut all = self.lock();
+            let now = Instant::now();
+            if all.len() >= MOST {
+                all.retain(|_, known| known.holds(now).is_some() || Arc::strong_count(&known.asking) > 1);
+            }
+            let known = all.entry(shape.clone()).or_default();
+            if let Some(foreign) = known.holds(now) {
+                return foreign;
+            }
+            Arc::clone(&known.asking)
+        };
+        let _asks = asking.lock().await;
+        let answered = self
+            .lock()
+            .get(&shape)
+            .and_then(|known| known.holds(Instant::now()));
+        if let Some(foreign) = answered {
+            return foreign;
         }
-        let foreign = match cluster.try_pod(namespace, pod).await {
-            Ok(made) => added(pod, &made),
-            Err(error) if refuses_dry_run(&error) => Foreign::Unknown,
+        let (foreign, holds) = match cluster.try_pod(namespace, pod).await {
+            Ok(made) => (added(pod, &made), HOLDS),
+            Err(error) if refuses_dry_run(&error) => (Foreign::Unknown, HOLDS),
             Err(error) => {
                 // Another Pod of this shape may have more luck.
                 tracing::debug!(%error, namespace, "not known what others add to the Pod");
-                return Foreign::Unknown;
+                (Foreign::Unknown, DARK)
             }
         };
-        let mut known = self.lock();
-        if known.len() >= MOST {
-            known.retain(|_, (_, until)| now < *until);
-        }
-        if known.len() < MOST {
-            known.insert(shape, (foreign, now + HOLDS));
-        }
+        self.lock().entry(shape).or_default().answer = Some((foreign, Instant::now() + holds));
         foreign
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Shape, (Foreign, Instant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Shape, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -97,3 +97,19 @@ async fn the_operator_can_say_that_nobody_adds_anything() {
     let pod = made(&context, &mut server, "r", None).await;
     assert!(!waits(&pod));
 }
+
+#[tokio::test]
+async fn runs_that_come_together_ask_once() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let pod = Pod::default();
+    let ask = || context.injected.into_pod(&context.cluster, "n", &pod);
+    let (first, second, third, ()) = tokio::join!(ask(), ask(), ask(), async {
+        let asked = server.expect(Method::POST, PODS).await;
+        asked.with(&json!({"spec": {"containers": [{"name": "proxy"}]}}));
+        server.expect_nothing().await;
+    });
+    assert_eq!((first, second), (second, third));
+    assert_eq!(first.count(), 1);
+}
