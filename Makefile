@@ -65,6 +65,7 @@ fmt: ## format
 lint: ## format and lints, as CI wants them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package tektite-controller --features otel --all-targets --locked -- -D warnings
 
 clean: ## what cargo and the images left
 	cargo clean

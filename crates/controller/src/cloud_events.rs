@@ -155,9 +155,10 @@ pub async fn send(lanes: Lanes, events: Emitter, metrics: Metrics, stop: Cancell
     while senders.join_next().await.is_some() {}
 }
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-fn client() -> Arc<HttpClient> {
+/// A client for addresses that the operator has named.
+pub(crate) fn client() -> Arc<HttpClient> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let config = rustls::ClientConfig::builder()

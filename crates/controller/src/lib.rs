@@ -42,6 +42,8 @@ pub mod retention;
 pub mod room;
 pub mod run;
 pub mod status;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod trigger;
 pub mod watch;
 pub mod worker;

@@ -13,7 +13,7 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("a TLS provider was installed before main");
     }
     let args = Args::parse();
-    logging::install(args.log_format)?;
+    let _logger = logging::install(args.log_format)?;
 
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

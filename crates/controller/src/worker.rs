@@ -7,6 +7,8 @@ use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+#[cfg(feature = "otel")]
+use crate::known::KnownRun;
 use crate::{
     cache::Key,
     context::Context,
@@ -57,6 +59,10 @@ pub async fn work(context: Arc<Context>, stop: CancellationToken) {
 /// One look, whatever comes of it.
 async fn look(context: &Context, key: &Key) {
     let span = tracing::info_span!("run", namespace = key.namespace, taskrun = key.name);
+    #[cfg(feature = "otel")]
+    if let Some(KnownRun::Live(run)) = context.runs.get(key).as_deref() {
+        crate::traces::belongs_to(&span, run);
+    }
     let begun = Instant::now();
     context.metrics.working.inc();
     // A panic is a bug in the way one run is treated; the others must not pay for it.
