@@ -19,9 +19,11 @@ use tektite_core::{
     pod_view::PodView,
 };
 use tokio::sync::mpsc;
+use tower::Layer as _;
 use tower_test::mock::{Handle, SendResponse, pair};
 
 use crate::{
+    client::InTime,
     cloud_events::Lanes,
     context::{Context, Settings},
     error::Error,
@@ -135,7 +137,7 @@ pub(crate) struct TestContext {
 /// A client, and the server that it talks to.
 pub(crate) fn scripted() -> (Client, Script) {
     let (service, handle) = pair::<Request<Body>, Response<Body>>();
-    (Client::new(service, "default"), Script(handle))
+    (Client::new(InTime.layer(service), "default"), Script(handle))
 }
 
 pub(crate) fn context() -> TestContext {

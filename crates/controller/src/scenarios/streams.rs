@@ -10,14 +10,38 @@ use tokio_util::sync::CancellationToken;
 use super::{POD, with_version};
 use crate::{
     cache::Key,
+    context::Context,
+    metrics::KindLabels,
     queue::Next,
     readiness::Gate,
-    testing::{TestContext, context, going_on, run},
+    testing::{Asked, Script, TestContext, context, going_on, run},
 };
+
+const RUNS: &str = "/apis/tekton.dev/v1/taskruns";
+
+/// A list of TaskRuns.
+fn list(version: &str, items: &[serde_json::Value]) -> serde_json::Value {
+    json!({
+        "apiVersion": "tekton.dev/v1", "kind": "TaskRunList", "metadata": {"resourceVersion": version},
+        "items": items,
+    })
+}
+
+/// Waits for the next request of a watch, which may take a while by a clock that is set on.
+async fn next(server: &mut Script, wanted: &str) -> Asked {
+    let (method, _, asked) = server.next().await;
+    assert_eq!(method, Method::GET);
+    assert!(asked.query.contains(wanted), "{}", asked.query);
+    asked
+}
+
+fn interruptions(context: &Context, kind: &'static str) -> u64 {
+    let kind = KindLabels { kind };
+    context.metrics.watch_errors.get_or_create(&kind).get()
+}
 
 #[tokio::test]
 async fn a_watch_fills_cache_and_queue_whatever_comes() {
-    const LIST: &str = "/apis/tekton.dev/v1/taskruns";
     let TestContext {
         context,
         mut server,
@@ -31,11 +55,9 @@ async fn a_watch_fills_cache_and_queue_whatever_comes() {
     foreign.spec.managed_by = Some("example.com/other".to_owned());
     // One without a name cannot be told apart from others.
     let bad = |version: &str| json!({"metadata": {"resourceVersion": version}, "spec": {"retries": "many"}});
-    server.expect(Method::GET, LIST).await.with(&json!({
-        "apiVersion": "tekton.dev/v1", "kind": "TaskRunList", "metadata": {"resourceVersion": "9"},
-        "items": [run("r"), foreign, bad("2")],
-    }));
-    let asked = server.expect(Method::GET, LIST).await;
+    let items = [json!(run("r")), json!(foreign), bad("2")];
+    server.expect(Method::GET, RUNS).await.with(&list("9", &items));
+    let asked = server.expect(Method::GET, RUNS).await;
     assert!(!context.readiness.missing().contains(&Gate::TaskRuns));
     assert_eq!(
         (context.runs.len(), context.queue.depth()),
@@ -58,15 +80,43 @@ async fn a_watch_fills_cache_and_queue_whatever_comes() {
         ("DELETED", json!(with_version(&foreign, "12"))),
     ]);
     // The stream is at its end: it goes on where it stood.
-    let asked = server.expect(Method::GET, LIST).await;
+    let asked = server.expect(Method::GET, RUNS).await;
     assert_eq!(context.queue.next().await.name, "new");
     assert_eq!(context.queue.depth(), 0, "our own write is no reason for a look");
     assert_eq!(context.runs.len(), 2);
     assert!(notes.try_recv().is_err(), "nothing is told twice");
 
     asked.with_events(&[("MODIFIED", json!(cancelled))]);
-    let _asked = server.expect(Method::GET, LIST).await;
+    let _asked = server.expect(Method::GET, RUNS).await;
     assert_eq!(context.queue.next().await.name, "r");
+    stop.cancel();
+    watch.await.unwrap();
+}
+
+// A clock that goes on when nothing else can: what nobody answers is given up at once.
+#[tokio::test(start_paused = true)]
+async fn a_list_or_a_watch_that_nobody_answers_is_asked_for_again() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(crate::watch::task_runs(Arc::clone(&context), stop.clone()));
+    let mut unanswered = Vec::new();
+    for told in 0..2 {
+        unanswered.push(next(&mut server, "limit=500").await);
+        assert_eq!(interruptions(&context, "TaskRun"), told);
+    }
+    let asked = next(&mut server, "limit=500").await;
+    asked.with(&list("9", &[json!(run("r"))]));
+    for told in 2..4 {
+        unanswered.push(next(&mut server, "watch=true").await);
+        assert_eq!(interruptions(&context, "TaskRun"), told);
+    }
+    // It goes on where it stood: nothing is listed anew.
+    let asked = next(&mut server, "resourceVersion=9").await;
+    asked.with_events(&[("ADDED", json!(with_version(&run("new"), "10")))]);
+    let _asked = next(&mut server, "resourceVersion=10").await;
+    assert_eq!(context.runs.len(), 2);
     stop.cancel();
     watch.await.unwrap();
 }
