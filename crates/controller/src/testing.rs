@@ -231,6 +231,16 @@ impl Asked {
         self.answer(StatusCode::from_u16(code).unwrap(), &json!(status))
     }
 
+    /// Answers with a refusal that asks to be left alone for a while.
+    pub(crate) fn refuse_for(self, seconds: u32, code: u16, reason: &str) -> Value {
+        let mut status = failure(code, reason, "because", "Event");
+        status.details = status.details.map(|details| StatusDetails {
+            retry_after_seconds: seconds,
+            ..details
+        });
+        self.answer(StatusCode::from_u16(code).unwrap(), &json!(status))
+    }
+
     /// Answers a watch with `events`, and ends it. As the API server does, and has to for the
     /// decoding, it writes the type first.
     pub(crate) fn with_events(self, events: &[(&str, Value)]) {
