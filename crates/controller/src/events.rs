@@ -6,7 +6,11 @@
 //! all events of the last minutes.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,7 +26,7 @@ use tektite_core::lifecycle::Severity;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{cluster::Cluster, error::Error, metrics::Metrics};
+use crate::{cache::Key, cluster::Cluster, error::Error, metrics::Metrics};
 
 /// How many events can wait.
 const CAPACITY: usize = 1024;
@@ -72,12 +76,26 @@ pub struct Waiting {
 pub struct Emitter {
     notes: mpsc::Sender<Waiting>,
     metrics: Metrics,
+    untold: Arc<Mutex<Untold>>,
+}
+
+/// What only the replica that works tells: all of them see it.
+#[derive(Debug, Default)]
+struct Untold {
+    leads: bool,
+    /// What to tell of objects that are broken now, should we come to lead.
+    notes: HashMap<(&'static str, Key), Note>,
 }
 
 /// An emitter, and where its events come out.
 pub fn channel(metrics: Metrics) -> (Emitter, mpsc::Receiver<Waiting>) {
     let (notes, receiver) = mpsc::channel(CAPACITY);
-    (Emitter { notes, metrics }, receiver)
+    let emitter = Emitter {
+        notes,
+        metrics,
+        untold: Arc::default(),
+    };
+    (emitter, receiver)
 }
 
 impl Emitter {
@@ -88,6 +106,38 @@ impl Emitter {
         if is_full || self.notes.try_send(Waiting { at, note }).is_err() {
             self.metrics.event("dropped");
         }
+    }
+
+    /// The `kind` called `key` is broken, as `note` says. One replica tells it: at once, or when it comes to lead
+    /// and [`Self::mended`] was not called before.
+    pub fn broken(&self, kind: &'static str, key: Key, note: Note) {
+        let mut untold = self.untold();
+        if untold.leads {
+            drop(untold);
+            self.emit(note);
+        } else {
+            untold.notes.insert((kind, key), note);
+        }
+    }
+
+    /// It is not broken any more, or not there.
+    pub fn mended(&self, kind: &'static str, key: Key) {
+        self.untold().notes.remove(&(kind, key));
+    }
+
+    /// This replica works from now on.
+    pub fn lead(&self) {
+        let mut untold = self.untold();
+        untold.leads = true;
+        let notes = std::mem::take(&mut untold.notes);
+        drop(untold);
+        for note in notes.into_values() {
+            self.emit(note);
+        }
+    }
+
+    fn untold(&self) -> MutexGuard<'_, Untold> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -140,7 +140,16 @@ pub(crate) fn scripted() -> (Client, Script) {
     (Client::new(InTime.layer(service), "default"), Script(handle))
 }
 
+/// The context of a replica that works.
 pub(crate) fn context() -> TestContext {
+    let test = standby();
+    test.context.events.lead();
+    test.context.queue.open();
+    test
+}
+
+/// The context of a replica that waits for the lease.
+pub(crate) fn standby() -> TestContext {
     let (client, server) = scripted();
     let settings = Settings {
         system_namespace: "system".to_owned(),
@@ -156,7 +165,6 @@ pub(crate) fn context() -> TestContext {
     };
     let mut registry = Registry::default();
     let (context, notes, lanes) = Context::new(settings, client, LIMIT, &mut registry);
-    context.queue.open();
     TestContext {
         context,
         server,

@@ -14,7 +14,7 @@ use crate::{
     metrics::KindLabels,
     queue::Next,
     readiness::Gate,
-    testing::{Asked, Script, TestContext, context, going_on, run},
+    testing::{Asked, Script, TestContext, context, failure, going_on, run, standby},
 };
 
 const RUNS: &str = "/apis/tekton.dev/v1/taskruns";
@@ -33,6 +33,11 @@ async fn next(server: &mut Script, wanted: &str) -> Asked {
     assert_eq!(method, Method::GET);
     assert!(asked.query.contains(wanted), "{}", asked.query);
     asked
+}
+
+/// What a watch says that began too long ago.
+fn expired() -> serde_json::Value {
+    json!(failure(410, "Expired", "too old resource version: 5 (9)", ""))
 }
 
 fn interruptions(context: &Context, kind: &'static str) -> u64 {
@@ -117,6 +122,61 @@ async fn a_list_or_a_watch_that_nobody_answers_is_asked_for_again() {
     asked.with_events(&[("ADDED", json!(with_version(&run("new"), "10")))]);
     let _asked = next(&mut server, "resourceVersion=10").await;
     assert_eq!(context.runs.len(), 2);
+    stop.cancel();
+    watch.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_told_by_the_replica_that_works() {
+    let TestContext {
+        context,
+        mut server,
+        mut notes,
+        ..
+    } = standby();
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(crate::watch::limit_ranges(Arc::clone(&context), stop.clone()));
+    let bad = |name: &str, version: &str| {
+        let metadata = json!({"name": name, "namespace": "n", "resourceVersion": version});
+        json!({"metadata": metadata, "spec": {"limits": "many"}})
+    };
+    let good = |name: &str, version: &str| {
+        let metadata = json!({"name": name, "namespace": "n", "resourceVersion": version});
+        json!({"metadata": metadata, "spec": {"limits": []}})
+    };
+    let list = |version: &str, items: &[serde_json::Value]| {
+        json!({
+            "apiVersion": "v1", "kind": "LimitRangeList", "metadata": {"resourceVersion": version}, "items": items,
+        })
+    };
+    let asked = next(&mut server, "limit=500").await;
+    asked.with(&list(
+        "5",
+        &["stays", "gone", "mended", "deleted", "set right"].map(|name| bad(name, "1")),
+    ));
+    let asked = next(&mut server, "watch=true").await;
+    asked.with_events(&[
+        ("MODIFIED", good("mended", "6")),
+        ("DELETED", bad("deleted", "7")),
+        ("ERROR", expired()),
+    ]);
+    let asked = next(&mut server, "limit=500").await;
+    asked.with(&list(
+        "9",
+        &[bad("stays", "1"), good("mended", "6"), good("set right", "8")],
+    ));
+    let asked = next(&mut server, "watch=true").await;
+    assert!(notes.try_recv().is_err(), "nobody leads yet");
+    context.events.lead();
+    let told = notes.try_recv().unwrap().note;
+    assert_eq!(
+        (told.reason, told.about.name.as_deref()),
+        ("Undecodable", Some("stays"))
+    );
+    assert!(notes.try_recv().is_err(), "only what is broken now");
+    asked.with_events(&[("MODIFIED", bad("stays", "10"))]);
+    let _asked = next(&mut server, "resourceVersion=10").await;
+    assert_eq!(notes.try_recv().unwrap().note.reason, "Undecodable");
     stop.cancel();
     watch.await.unwrap();
 }
