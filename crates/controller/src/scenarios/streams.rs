@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde_json::json;
-use tektite_core::config::Source;
+use tektite_core::{config::Source, pod_view::PodView};
 use tokio_util::sync::CancellationToken;
 
 use super::{POD, with_version};
@@ -14,7 +14,7 @@ use crate::{
     metrics::KindLabels,
     queue::Next,
     readiness::Gate,
-    testing::{Asked, Script, TestContext, context, failure, going_on, run, standby},
+    testing::{Asked, Script, TestContext, context, failure, going_on, pod_of, run, standby},
 };
 
 const RUNS: &str = "/apis/tekton.dev/v1/taskruns";
@@ -122,6 +122,91 @@ async fn a_list_or_a_watch_that_nobody_answers_is_asked_for_again() {
     asked.with_events(&[("ADDED", json!(with_version(&run("new"), "10")))]);
     let _asked = next(&mut server, "resourceVersion=10").await;
     assert_eq!(context.runs.len(), 2);
+    stop.cancel();
+    watch.await.unwrap();
+}
+
+/// All that wait are looked at, and nothing comes of it.
+async fn looked_at(context: &Context) -> Vec<String> {
+    let mut names = Vec::new();
+    while context.queue.depth() > 0 {
+        let key = context.queue.next().await;
+        context.queue.finish(&key, Next::Rest);
+        names.push(key.name);
+    }
+    names.sort();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_began_too_long_ago_is_begun_with_a_new_list() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(crate::watch::task_runs(Arc::clone(&context), stop.clone()));
+    let asked = next(&mut server, "limit=500").await;
+    asked.with(&list("5", &["r", "gone"].map(|name| json!(run(name)))));
+    let asked = next(&mut server, "resourceVersion=5").await;
+    assert_eq!(looked_at(&context).await, ["gone", "r"]);
+    let mut changed = with_version(&run("r"), "6");
+    changed.metadata.generation = Some(2);
+    asked.with_events(&[("MODIFIED", json!(changed)), ("ERROR", expired())]);
+
+    let asked = next(&mut server, "limit=500").await;
+    assert!(!asked.query.contains("resourceVersion"), "{}", asked.query);
+    assert_eq!(interruptions(&context, "TaskRun"), 1);
+    assert_eq!(looked_at(&context).await, ["r"]);
+    assert_eq!(
+        context.runs.len(),
+        2,
+        "nothing is forgotten before the list is there"
+    );
+    let new = with_version(&run("new"), "8");
+    asked.with(&list("9", &[json!(changed), json!(new)]));
+
+    let _asked = next(&mut server, "resourceVersion=9").await;
+    assert_eq!(looked_at(&context).await, ["new"], "\"r\" is as it was");
+    let gone = Key::new("n", "gone");
+    assert!(context.runs.get(&gone).is_none());
+    assert_eq!(context.runs.len(), 2);
+    stop.cancel();
+    watch.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_missing_from_a_new_list_wakes_its_run() {
+    let TestContext {
+        context, mut server, ..
+    } = context();
+    let runs = ["r", "s"].map(|name| {
+        let mut run = run(name);
+        run.status = Some(going_on());
+        run
+    });
+    for run in &runs {
+        context.runs.apply(run.clone());
+    }
+    context.readiness.open(Gate::TaskRuns);
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(crate::watch::pods(Arc::clone(&context), stop.clone()));
+    let list = |version: &str, pods: &[PodView]| {
+        json!({
+            "apiVersion": "v1", "kind": "PodList", "metadata": {"resourceVersion": version}, "items": pods,
+        })
+    };
+    let pods = runs.each_ref().map(pod_of);
+    let asked = next(&mut server, "limit=500").await;
+    asked.with(&list("5", &pods));
+    let asked = next(&mut server, "resourceVersion=5").await;
+    assert_eq!(looked_at(&context).await, ["r", "s"]);
+    asked.with_events(&[("ERROR", expired())]);
+    let asked = next(&mut server, "limit=500").await;
+    asked.with(&list("9", &pods[1..]));
+    let _asked = next(&mut server, "resourceVersion=9").await;
+    assert_eq!(interruptions(&context, "Pod"), 1);
+    assert_eq!(looked_at(&context).await, ["r"]);
+    assert_eq!(context.pods.len(), 1);
     stop.cancel();
     watch.await.unwrap();
 }
