@@ -49,6 +49,8 @@ pub const TTL_AFTER_FINISHED: &str = "tektite.dev/ttl-seconds-after-finished";
 pub const TTL_AFTER_SUCCESS: &str = "tektite.dev/ttl-seconds-after-success";
 /// The same for one that did not.
 pub const TTL_AFTER_FAILURE: &str = "tektite.dev/ttl-seconds-after-failure";
+/// Annotation of a TaskRun: how many finished TaskRuns of its Task stay, or `all`.
+pub const KEEP_LAST_RUNS: &str = "tektite.dev/keep-last-runs";
 /// Annotation of a TaskRun: how its steps' commands run.
 pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
 /// The value of [`EXECUTION_MODE`] for commands without a network.

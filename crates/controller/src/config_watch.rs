@@ -2,12 +2,12 @@
 //!
 //! A ConfigMap that is missing means defaults. One that cannot be read leaves the last good one in
 //! force (or defaults where there was none yet: a typing error must not stop every run), with an
-//! error in the log, a Warning event on it and the metric `config_valid` at 0.
+//! error in the log, a Warning event on it by the replica that works, and the metric `config_valid` at 0.
 
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{Resource as _, api::core::v1::ConfigMap};
 use kube::{
     Api,
     runtime::{WatchStreamExt, watcher::watch_object},
@@ -16,6 +16,7 @@ use tektite_core::{config::Source, lifecycle::Severity};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cache::Key,
     context::Context,
     error::explain_watch,
     events::{self, Note},
@@ -76,9 +77,11 @@ pub fn take(context: &Context, source: Source, map: Option<ConfigMap>) {
         config: source.name(),
     };
     let valid = context.metrics.config_valid.get_or_create_owned(&labels);
+    let key = Key::new(context.settings.system_namespace.as_str(), source.name());
     match read {
         Ok(config) => {
             valid.set(1);
+            context.events.mended(ConfigMap::KIND, key);
             if *before != config {
                 tracing::info!(config = source.name(), "settings changed");
                 context.metrics.runs.set(&config.observability);
@@ -93,12 +96,13 @@ pub fn take(context: &Context, source: Source, map: Option<ConfigMap>) {
         Err(error) => {
             valid.set(0);
             tracing::error!(config = source.name(), %error, "settings not taken; the last good ones stay in force");
-            context.events.emit(Note {
+            let note = Note {
                 about: events::reference::<ConfigMap>(&map.metadata),
                 severity: Severity::Warning,
                 reason: "InvalidConfig",
                 message: format!("{error}. The last good settings stay in force."),
-            });
+            };
+            context.events.broken(ConfigMap::KIND, key, note);
         }
     }
 }
@@ -154,5 +158,28 @@ mod tests {
         take(&context, Source::Flags, None);
         assert_eq!(fields(), ApiFields::Beta);
         assert_eq!(context.config.load().defaults.service_account, "builder");
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_comes_to_lead_tells_what_is_broken_then() {
+        let TestContext {
+            context, mut notes, ..
+        } = testing::standby();
+        let set = |source, key, value| take(&context, source, Some(map(source, &[(key, value)])));
+        let broken = |value| set(Source::Flags, "enable-api-fields", value);
+        broken("gamma");
+        set(Source::Defaults, "keep-last-runs", "all");
+        set(Source::Events, "formats", "none");
+        take(&context, Source::Defaults, None);
+        set(Source::Events, "formats", "tektonv1");
+        assert!(notes.try_recv().is_err(), "the one that works tells it");
+        context.events.lead();
+        assert_eq!(
+            notes.try_recv().unwrap().note.about.name.as_deref(),
+            Some("feature-flags")
+        );
+        assert!(notes.try_recv().is_err(), "the others are mended");
+        broken("delta");
+        assert!(notes.try_recv().unwrap().note.message.contains("delta"));
     }
 }

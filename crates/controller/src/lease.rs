@@ -18,7 +18,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher::watch_object},
 };
 use tektite_core::election::Election;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{cluster::MANAGER, error::explain, error::explain_watch};
 
@@ -65,6 +65,9 @@ pub struct Lease {
     identity: String,
     waits: Election,
     seen: Option<Seen>,
+    /// When the last write began that made it ours, or kept it so. Others may count from its arrival, so ours
+    /// is the earlier end, however long the answer took.
+    renewed: Instant,
 }
 
 impl Lease {
@@ -77,6 +80,7 @@ impl Lease {
             identity,
             waits,
             seen: None,
+            renewed: Instant::now(),
         }
     }
 
@@ -98,16 +102,19 @@ impl Lease {
                     // It never ends by itself; nothing may spin if it does.
                     None => sleep(self.waits.retry_period).await,
                 },
-                () = sleep(due.unwrap_or_default()), if due.is_some() => match self.write().await {
-                    Ok(()) => return,
-                    Err(error) => {
-                        // A conflict is another replica's success, about which news will come.
-                        if !error.has_code(409) {
-                            tracing::warn!(%error, "cannot take the lease");
+                () = sleep(due.unwrap_or_default()), if due.is_some() => {
+                    self.renewed = Instant::now();
+                    match self.write().await {
+                        Ok(()) => return,
+                        Err(error) => {
+                            // A conflict is another replica's success, about which news will come.
+                            if !error.has_code(409) {
+                                tracing::warn!(%error, "cannot take the lease");
+                            }
+                            sleep(self.waits.retry_period).await;
                         }
-                        sleep(self.waits.retry_period).await;
                     }
-                },
+                }
             }
             let holder = self.seen.as_ref().and_then(Seen::holder).map(str::to_owned);
             if holder.is_some() && holder != told {
@@ -117,21 +124,21 @@ impl Lease {
         }
     }
 
-    /// Renews the lease until it is lost.
+    /// Renews the lease until it is lost. Where it cannot be renewed, it is lost at the deadline, whatever is
+    /// under way by then: not long afterwards another replica takes it.
     pub async fn keep(&mut self) -> Lost {
-        let mut renewed = Instant::now();
         loop {
-            sleep(self.waits.retry_period).await;
-            let begun = Instant::now();
-            let left = self.waits.renew_deadline.saturating_sub(renewed.elapsed());
-            match timeout(left, self.renew()).await {
-                Ok(Ok(None)) => renewed = begun,
-                Ok(Ok(Some(holder))) => return Lost::Taken(holder),
+            let deadline = self.renewed + self.waits.renew_deadline;
+            let renewal = async {
+                sleep(self.waits.retry_period).await;
+                let begun = Instant::now();
+                self.renew().await.map(|taken| (begun, taken))
+            };
+            match timeout_at(deadline, renewal).await {
+                Ok(Ok((begun, None))) => self.renewed = begun,
+                Ok(Ok((_, Some(holder)))) => return Lost::Taken(holder),
                 Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
-                Err(_elapsed) => {}
-            }
-            if renewed.elapsed() >= self.waits.renew_deadline {
-                return Lost::Stale(self.waits.renew_deadline);
+                Err(_elapsed) => return Lost::Stale(self.waits.renew_deadline),
             }
         }
     }

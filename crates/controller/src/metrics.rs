@@ -1,6 +1,7 @@
-//! What is counted and measured. No I/O. Never labelled by an object's name, but for what the operator asks of
+//! What is counted and measured. No I/O but that of [`process`]. Never labelled by an object's name, but for what the operator asks of
 //! [`runs`].
 
+mod process;
 mod runs;
 
 use std::time::Duration;
@@ -130,6 +131,7 @@ impl Metrics {
             runs_removed: Family::default(),
             config_valid: Family::default(),
         };
+        registry.register_collector(Box::new(process::Process));
         let ours = registry.sub_registry_with_prefix("tektite_controller");
         ours.register(
             "api_requests",

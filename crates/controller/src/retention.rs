@@ -2,7 +2,7 @@
 //! which. Each finished run is looked at by itself, so nothing is swept and nothing is listed.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,34 +18,79 @@ use crate::{
     context::Context,
     error::Error,
     events::{self, Note},
-    known::Over,
+    known::{KnownRun, Over},
+    queue::{Queue, Urgency},
 };
 
-/// The finished runs of each Task, for as long as the operator has them counted.
+/// The finished runs of each Task, for as long as the operator or one of them has them counted.
+pub struct Retention {
+    counted: Mutex<Counted>,
+    queue: Arc<Queue>,
+}
+
 #[derive(Debug, Default)]
-pub struct Retention(Mutex<History<Key, Key>>);
+struct Counted {
+    runs: History<Key, Key>,
+    /// Whether all that have ended are among them.
+    are_all: bool,
+}
+
+impl Counted {
+    fn note(&mut self, key: &Key, run: &Finished, settings: &Settings) -> Noted<Key> {
+        let Some(task) = run.counts_for() else {
+            self.runs.forget(key);
+            return Noted::Stays;
+        };
+        let task = Key::new(key.namespace.as_str(), task);
+        self.runs
+            .note(key, &task, run.at, run.keep_last, settings.keep_last)
+    }
+}
 
 impl Retention {
-    /// The run called `key` is gone.
+    /// Nothing is counted yet. What has to be looked at anew goes to `queue`.
+    pub fn new(queue: Arc<Queue>) -> Self {
+        Self {
+            counted: Mutex::default(),
+            queue,
+        }
+    }
+
+    /// The run called `key` is gone, or does not count.
     pub fn forget(&self, key: &Key) {
-        self.lock().forget(key);
+        let other = self.lock().runs.forget(key);
+        if let Some(other) = other {
+            self.queue.add_with(other, Urgency::Later);
+        }
     }
 
-    fn note(&self, key: &Key, run: &Finished, settings: &Settings) -> Noted<Key> {
-        let mut history = self.lock();
-        let Some(keep) = settings.keep_last else {
-            history.clear();
+    fn note(&self, context: &Context, key: &Key, run: &Finished, settings: &Settings) -> Noted<Key> {
+        if run.counts_for().is_none() {
+            self.forget(key);
             return Noted::Stays;
-        };
-        let Some(task) = run.counts_for() else {
-            history.forget(key);
+        }
+        let mut counted = self.lock();
+        let is_wanted = settings.keep_last.is_some() || run.keep_last.is_some();
+        if !is_wanted && !counted.runs.has_deciders() {
+            *counted = Counted::default();
             return Noted::Stays;
-        };
-        history.note(key, &Key::new(key.namespace.as_str(), task), run.at, keep)
+        }
+        if !counted.are_all {
+            counted.are_all = true;
+            context.runs.for_each(|known| {
+                if let KnownRun::Over(over) = known
+                    && let Ok(Some(finished)) = &over.finished
+                {
+                    counted.note(&over.key, finished, settings);
+                    self.queue.add_with(over.key.clone(), Urgency::Later);
+                }
+            });
+        }
+        counted.note(key, run, settings)
     }
 
-    fn lock(&self) -> MutexGuard<'_, History<Key, Key>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,10 +135,12 @@ pub async fn look(context: &Context, over: &Over) -> Result<Option<Duration>, Er
     };
     let config = context.config.load_full();
     let settings = &config.defaults.retention;
-    let why = match context.retention.note(key, finished, settings) {
+    let why = match context.retention.note(context, key, finished, settings) {
         Noted::TooMany => Some(Why::Number),
-        Noted::PushesOut(other) => {
-            context.queue.add(other);
+        Noted::PushesOut(others) => {
+            for other in others {
+                context.queue.add(other);
+            }
             None
         }
         Noted::Stays => None,

@@ -146,6 +146,7 @@ async fn serve(context: Arc<Context>, claim: Claim, shutdown: CancellationToken)
     };
     let result = if is_leading {
         context.metrics.leading.set(1);
+        context.events.lead();
         context.queue.open();
         context.queue_all();
         tracing::info!(

@@ -19,9 +19,11 @@ use tektite_core::{
     pod_view::PodView,
 };
 use tokio::sync::mpsc;
+use tower::Layer as _;
 use tower_test::mock::{Handle, SendResponse, pair};
 
 use crate::{
+    client::InTime,
     cloud_events::Lanes,
     context::{Context, Settings},
     error::Error,
@@ -135,10 +137,19 @@ pub(crate) struct TestContext {
 /// A client, and the server that it talks to.
 pub(crate) fn scripted() -> (Client, Script) {
     let (service, handle) = pair::<Request<Body>, Response<Body>>();
-    (Client::new(service, "default"), Script(handle))
+    (Client::new(InTime.layer(service), "default"), Script(handle))
 }
 
+/// The context of a replica that works.
 pub(crate) fn context() -> TestContext {
+    let test = standby();
+    test.context.events.lead();
+    test.context.queue.open();
+    test
+}
+
+/// The context of a replica that waits for the lease.
+pub(crate) fn standby() -> TestContext {
     let (client, server) = scripted();
     let settings = Settings {
         system_namespace: "system".to_owned(),
@@ -154,7 +165,6 @@ pub(crate) fn context() -> TestContext {
     };
     let mut registry = Registry::default();
     let (context, notes, lanes) = Context::new(settings, client, LIMIT, &mut registry);
-    context.queue.open();
     TestContext {
         context,
         server,
@@ -226,6 +236,16 @@ impl Asked {
     /// Answers with a refusal.
     pub(crate) fn refuse(self, code: u16, reason: &str) -> Value {
         let status = failure(code, reason, "because", "");
+        self.answer(StatusCode::from_u16(code).unwrap(), &json!(status))
+    }
+
+    /// Answers with a refusal that asks to be left alone for a while.
+    pub(crate) fn refuse_for(self, seconds: u32, code: u16, reason: &str) -> Value {
+        let mut status = failure(code, reason, "because", "Event");
+        status.details = status.details.map(|details| StatusDetails {
+            retry_after_seconds: seconds,
+            ..details
+        });
         self.answer(StatusCode::from_u16(code).unwrap(), &json!(status))
     }
 

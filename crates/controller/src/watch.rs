@@ -1,6 +1,9 @@
 //! The streams of TaskRuns, Pods, LimitRanges and ResourceQuotas, into the caches and on to the queue.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::StreamExt;
 use k8s_openapi::{
@@ -55,6 +58,7 @@ pub async fn task_runs(context: Arc<Context>, stop: CancellationToken) {
                 .then(|| run.into())
         },
         broken: HashMap::new(),
+        listed_broken: HashSet::new(),
     }
     .until(stop, config, changed)
     .await;
@@ -68,6 +72,7 @@ pub async fn limit_ranges(context: Arc<Context>, stop: CancellationToken) {
         gate: Gate::LimitRanges,
         remember: Some,
         broken: HashMap::new(),
+        listed_broken: HashSet::new(),
     }
     .until::<LimitRange>(stop, watcher::Config::default().timeout(WATCH_SECONDS), |_| {})
     .await;
@@ -90,6 +95,7 @@ pub async fn quotas(context: Arc<Context>, stop: CancellationToken) {
         gate: Gate::Quotas,
         remember: Some,
         broken: HashMap::new(),
+        listed_broken: HashSet::new(),
     }
     .until::<ResourceQuota>(stop, watcher::Config::default().timeout(WATCH_SECONDS), changed)
     .await;
@@ -111,6 +117,7 @@ pub async fn pods(context: Arc<Context>, stop: CancellationToken) {
         gate: Gate::Pods,
         remember: |pod| Some(pod).filter(|pod| matters(&context, pod)),
         broken: HashMap::new(),
+        listed_broken: HashSet::new(),
     }
     .until(stop, config, changed)
     .await;
@@ -181,6 +188,8 @@ struct Follow<'a, C, R> {
     remember: R,
     /// The versions of objects that do not fit, so that a new list tells nothing twice.
     broken: HashMap<Key, Option<String>>,
+    /// Those of them that are in the list that is being read.
+    listed_broken: HashSet<Key>,
 }
 
 impl<C: Cached, R> Follow<'_, C, R> {
@@ -223,14 +232,23 @@ impl<C: Cached, R> Follow<'_, C, R> {
         R: Fn(T) -> Option<C>,
     {
         match event {
-            Event::Init => self.cache.begin_list(),
+            Event::Init => {
+                self.cache.begin_list();
+                self.listed_broken.clear();
+            }
             Event::InitApply(Decoded::Whole(object)) => {
                 if let Some(object) = (self.remember)(*object) {
                     self.cache.list_item(object);
                 }
             }
-            Event::InitApply(Decoded::Broken(broken)) => self.take_broken::<T>(&broken),
+            Event::InitApply(Decoded::Broken(broken)) => {
+                self.listed_broken.insert(Key::of(&broken.metadata));
+                self.take_broken::<T>(&broken);
+            }
             Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed_broken);
+                let mended = self.broken.extract_if(|key, _| !listed.contains(key));
+                mended.for_each(|(key, _)| self.context.events.mended(T::KIND, key));
                 for change in self.cache.end_list() {
                     changed(change);
                 }
@@ -238,7 +256,7 @@ impl<C: Cached, R> Follow<'_, C, R> {
             }
             Event::Apply(Decoded::Whole(object)) => {
                 let key = Key::of(object.metadata());
-                self.broken.remove(&key);
+                self.mended::<T>(&key);
                 match (self.remember)(*object) {
                     Some(object) => {
                         if let Some(change) = self.cache.apply(object) {
@@ -257,7 +275,7 @@ impl<C: Cached, R> Follow<'_, C, R> {
             }
             Event::Delete(object) => {
                 let metadata = object.meta();
-                self.broken.remove(&Key::of(metadata));
+                self.mended::<T>(&Key::of(metadata));
                 if let Some(change) = self.cache.delete(metadata) {
                     changed(change);
                 }
@@ -278,13 +296,20 @@ impl<C: Cached, R> Follow<'_, C, R> {
         tracing::warn!(kind = T::KIND, object = %key, error = broken.error, "object does not fit its type");
         let kind = KindLabels { kind: T::KIND };
         self.context.metrics.undecodable.get_or_create(&kind).inc();
-        self.context.events.emit(Note {
+        let note = Note {
             about: events::reference::<T>(&broken.metadata),
             severity: Severity::Warning,
             reason: "Undecodable",
             message: format!("The object cannot be read and is ignored: {}", broken.error),
-        });
+        };
+        self.context.events.broken(T::KIND, key.clone(), note);
         self.broken.insert(key, version);
+    }
+
+    fn mended<T: Followed>(&mut self, key: &Key) {
+        if let Some((key, _)) = self.broken.remove_entry(key) {
+            self.context.events.mended(T::KIND, key);
+        }
     }
 }
 

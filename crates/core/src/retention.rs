@@ -1,8 +1,8 @@
 //! Which finished runs go, and when: keys of `config-defaults`, and annotations of a run
 //! (docs/finished-runs.md). No I/O.
 //!
-//! A run that carries an annotation is governed by that alone. A run that has an owner is the owner's:
-//! nothing here touches it.
+//! A run that carries an annotation about its time is governed by that alone; one about the number of runs
+//! is about all that are counted with it. A run that has an owner is the owner's: nothing here touches it.
 
 mod history;
 
@@ -27,6 +27,8 @@ pub const KEYS: [&str; 3] = [AFTER_SUCCESS, AFTER_FAILURE, KEEP_LAST];
 
 /// The word of an annotation for a run that stays.
 const NEVER: &str = "never";
+/// The word of an annotation for runs that all stay.
+const ALL: &str = "all";
 
 /// What finished runs are granted. By default all stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,25 +115,58 @@ impl Wish {
     }
 }
 
+/// An annotation of a run that says how many finished runs of its Task stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepLast {
+    /// However many there are.
+    All,
+    /// So many.
+    Last(NonZeroUsize),
+}
+
+impl KeepLast {
+    /// What an annotation may hold, for messages.
+    pub const ALLOWED: &str = "write a whole number, 1 or more, or all";
+
+    /// Reads the value of an annotation.
+    pub fn parse(value: &str) -> Option<Self> {
+        if value == ALL {
+            return Some(Self::All);
+        }
+        value.parse().ok().map(Self::Last)
+    }
+
+    /// How many stay; nothing for all.
+    pub const fn limit(self) -> Option<NonZeroUsize> {
+        match self {
+            Self::All => None,
+            Self::Last(number) => Some(number),
+        }
+    }
+}
+
+/// What the annotation `key` may hold, where it is one of those that are looked at and `value` says nothing.
+pub fn misread(key: &str, value: &str) -> Option<&'static str> {
+    match key {
+        labels::TTL_AFTER_SUCCESS | labels::TTL_AFTER_FAILURE | labels::TTL_AFTER_FINISHED => {
+            Wish::parse(value).is_none().then_some(Wish::ALLOWED)
+        }
+        labels::KEEP_LAST_RUNS => KeepLast::parse(value).is_none().then_some(KeepLast::ALLOWED),
+        _ => None,
+    }
+}
+
 /// An annotation that says nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "annotation \"{key}\": \"{value}\" is not allowed; {}. The run stays.",
-    Wish::ALLOWED
-)]
+#[error("annotation \"{key}\": \"{value}\" is not allowed; {allowed}. The run stays.")]
 pub struct Unreadable {
     /// Its key.
     pub key: &'static str,
     /// What it holds.
     pub value: String,
+    /// What it may hold.
+    pub allowed: &'static str,
 }
-
-/// The annotations that are looked at; of two that a run has, the one for its outcome counts.
-pub const ANNOTATIONS: [&str; 3] = [
-    labels::TTL_AFTER_SUCCESS,
-    labels::TTL_AFTER_FAILURE,
-    labels::TTL_AFTER_FINISHED,
-];
 
 /// What becomes of a finished run by its age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,8 +193,10 @@ pub struct Finished {
     pub at: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
-    /// What its annotations say of it.
+    /// What its annotations say of it; of two, the one for its outcome.
     pub wish: Option<Wish>,
+    /// What its annotation says of all that are counted with it.
+    pub keep_last: Option<KeepLast>,
     /// The Task that it ran; nothing for an inline one, which is nobody else's.
     pub task: Option<String>,
 }
@@ -191,7 +228,8 @@ impl Finished {
         Ok(Some(Self {
             at: at.0,
             outcome,
-            wish: wish(run, key)?,
+            wish: said(run, &[key, labels::TTL_AFTER_FINISHED], Wish::parse)?,
+            keep_last: said(run, &[labels::KEEP_LAST_RUNS], KeepLast::parse)?,
             task: task(run),
         }))
     }
@@ -219,20 +257,21 @@ impl Finished {
     }
 }
 
-fn wish(run: &TaskRun, outcome: &'static str) -> Result<Option<Wish>, Unreadable> {
-    let said = [outcome, labels::TTL_AFTER_FINISHED]
-        .into_iter()
-        .find_map(|key| Some((key, run.annotation(key)?)));
-    let Some((key, value)) = said else {
+/// What the first of the annotations says that `run` has.
+fn said<T>(
+    run: &TaskRun,
+    keys: &[&'static str],
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Unreadable> {
+    let mut said = keys.iter().filter_map(|key| Some((*key, run.annotation(key)?)));
+    let Some((key, value)) = said.next() else {
         return Ok(None);
     };
-    match Wish::parse(value) {
-        Some(wish) => Ok(Some(wish)),
-        None => Err(Unreadable {
-            key,
-            value: value.to_owned(),
-        }),
-    }
+    read(value).map(Some).ok_or_else(|| Unreadable {
+        key,
+        value: value.to_owned(),
+        allowed: misread(key, value).unwrap_or_default(),
+    })
 }
 
 fn task(run: &TaskRun) -> Option<String> {
@@ -341,6 +380,13 @@ mod tests {
                 goes(60),
                 counts,
             ),
+            (
+                &day,
+                "True",
+                json!({"tektite.dev/keep-last-runs": "2"}),
+                goes(60),
+                counts,
+            ),
         ] {
             let run = serde_json::from_value(run(status, annotations.clone())).unwrap();
             let finished = Finished::read(&run).unwrap().unwrap();
@@ -377,14 +423,48 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(inline.counts_for(), None, "its Task is its own");
-        let unreadable = read(
-            "/metadata",
-            metadata(json!({"annotations": {"tektite.dev/ttl-seconds-after-success": "1d"}})),
-        );
-        assert_eq!(
-            unreadable.unwrap_err().to_string(),
-            "annotation \"tektite.dev/ttl-seconds-after-success\": \"1d\" is not allowed; write whole seconds, or \
-             never. The run stays."
-        );
+    }
+
+    #[test]
+    fn annotations_that_say_nothing() {
+        for (key, value, allowed) in [
+            (
+                "tektite.dev/ttl-seconds-after-success",
+                "1d",
+                "write whole seconds, or never",
+            ),
+            (
+                "tektite.dev/ttl-seconds-after-finished",
+                "",
+                "write whole seconds, or never",
+            ),
+            (
+                "tektite.dev/keep-last-runs",
+                "0",
+                "write a whole number, 1 or more, or all",
+            ),
+            (
+                "tektite.dev/keep-last-runs",
+                "never",
+                "write a whole number, 1 or more, or all",
+            ),
+        ] {
+            let run = serde_json::from_value(run("True", json!({key: value}))).unwrap();
+            assert_eq!(
+                Finished::read(&run).unwrap_err().to_string(),
+                format!("annotation \"{key}\": \"{value}\" is not allowed; {allowed}. The run stays.")
+            );
+            assert_eq!(misread(key, value), Some(allowed));
+        }
+        for (key, value) in [
+            ("tektite.dev/ttl-seconds-after-failure", "never"),
+            ("tektite.dev/keep-last-runs", "all"),
+            ("tektite.dev/keep-last-runs", "3"),
+            ("example.com/keep-last-runs", "0"),
+        ] {
+            let run = serde_json::from_value(run("True", json!({key: value}))).unwrap();
+            assert!(Finished::read(&run).is_ok(), "{key} {value}");
+            assert_eq!(misread(key, value), None);
+        }
     }
 }

@@ -12,14 +12,12 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/system/leases";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/system/leases/tekton-pipelines-controller";
 
 fn lease() -> (Lease, Script) {
+    lease_with(Election::default())
+}
+
+fn lease_with(waits: Election) -> (Lease, Script) {
     let (client, server) = scripted();
-    let lease = Lease::new(
-        client,
-        "system",
-        NAME.to_owned(),
-        "me".to_owned(),
-        Election::default(),
-    );
+    let lease = Lease::new(client, "system", NAME.to_owned(), "me".to_owned(), waits);
     (lease, server)
 }
 
@@ -137,26 +135,71 @@ async fn lost_to_another() {
     assert_eq!(lost, Lost::Taken("other".to_owned()));
 }
 
+fn waits(deadline: u64, retry: u64) -> Election {
+    Election {
+        lease_duration: Duration::from_secs(15),
+        renew_deadline: Duration::from_secs(deadline),
+        retry_period: Duration::from_secs(retry),
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn lost_without_an_answer() {
-    let (mut lease, mut server) = lease();
-    lease.observe(read(object("me", "1")), Instant::now());
+async fn lost_at_the_deadline_whatever_is_under_way() {
+    for (deadline, retry, refused) in [
+        (10, 2, 0),
+        (10, 2, 3),
+        (10, 2, 9),
+        (10, 9, 0),
+        (10, 9, 1),
+        (14, 13, 1),
+        (14, 8, 9),
+        (6, 5, 9),
+    ] {
+        let (mut lease, mut server) = lease_with(waits(deadline, retry));
+        lease.observe(read(object("me", "1")), Instant::now());
+        let begun = Instant::now();
+        let lost = tokio::select! {
+            lost = lease.keep() => lost,
+            () = async {
+                for _ in 0..refused {
+                    let (_, _, asked) = server.next().await;
+                    asked.refuse(500, "InternalError");
+                }
+                let mut unanswered = Vec::new();
+                loop {
+                    unanswered.push(server.next().await);
+                }
+            } => unreachable!(),
+        };
+        let deadline = Duration::from_secs(deadline);
+        assert_eq!(lost, Lost::Stale(deadline));
+        let late = begun.elapsed().saturating_sub(deadline);
+        assert!(
+            late < Duration::from_secs(1),
+            "{late:?} after the deadline: {deadline:?}, {retry}, {refused}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_counts_from_before_the_answer() {
+    let (mut lease, mut server) = lease_with(waits(10, 8));
     let begun = Instant::now();
+    let ((), _watch) = tokio::join!(lease.acquire(), async {
+        server.expect(Method::GET, LEASES).await.with(&list(&[]));
+        let watch = server.expect(Method::GET, LEASES).await;
+        let asked = server.expect(Method::POST, LEASES).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        asked.with(&object("me", "2"));
+        watch
+    });
+    assert!(begun.elapsed() >= Duration::from_secs(4));
     let lost = tokio::select! {
         lost = lease.keep() => lost,
-        () = async {
-            for _ in 0..3 {
-                server.expect(Method::PUT, LEASE).await.refuse(500, "InternalError");
-            }
-            let _never_answered = server.expect(Method::PUT, LEASE).await;
-            std::future::pending::<()>().await;
-        } => unreachable!(),
+        never = server.next() => panic!("{} {}, at {:?}", never.0, never.1, begun.elapsed()),
     };
     assert_eq!(lost, Lost::Stale(Duration::from_secs(10)));
-    assert!(
-        begun.elapsed() < Duration::from_secs(15),
-        "before another may take it"
-    );
+    assert!(begun.elapsed() < Duration::from_secs(11), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

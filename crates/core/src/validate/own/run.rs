@@ -10,7 +10,7 @@ use crate::{
     delivery::Delivery,
     field_error::FieldError,
     quantity::Quantity,
-    retention::{self, Wish},
+    retention,
     validate::{
         Rules,
         lookup::{Declared, repeated},
@@ -177,13 +177,61 @@ fn annotations(rules: &mut Rules<'_>, run: &TaskRun) {
                 FieldError::own(format!("invalid value: {value}"), &path)
                     .with_note(format!("{path}: write a whole number, 0 or more")),
             ),
-            key if retention::ANNOTATIONS.contains(&key) && Wish::parse(value).is_none() => {
-                rules.push(
-                    FieldError::own(format!("invalid value: {value}"), &path)
-                        .with_note(format!("{path}: \"{value}\" is not allowed; {}", Wish::ALLOWED)),
-                );
+            key => {
+                if let Some(allowed) = retention::misread(key, value) {
+                    rules.push(
+                        FieldError::own(format!("invalid value: {value}"), &path)
+                            .with_note(format!("{path}: \"{value}\" is not allowed; {allowed}")),
+                    );
+                }
             }
-            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{config::Config, validate::task_run};
+
+    #[test]
+    fn annotations() {
+        for (key, value, allowed) in [
+            ("tektite.dev/ttl-seconds-after-success", "60", None),
+            (
+                "tektite.dev/ttl-seconds-after-finished",
+                "1d",
+                Some("write whole seconds, or never"),
+            ),
+            ("tektite.dev/keep-last-runs", "all", None),
+            ("tektite.dev/keep-last-runs", "5", None),
+            (
+                "tektite.dev/keep-last-runs",
+                "0",
+                Some("write a whole number, 1 or more, or all"),
+            ),
+            (
+                "tektite.dev/keep-last-runs",
+                "",
+                Some("write a whole number, 1 or more, or all"),
+            ),
+            ("example.com/keep-last-runs", "0", None),
+        ] {
+            let run = serde_json::from_value(json!({
+                "metadata": {"name": "r", "namespace": "n", "annotations": {key: value}},
+                "spec": {"serviceAccountName": "default", "taskRef": {"name": "t", "kind": "Task"}},
+            }));
+            let refused = task_run(&run.unwrap(), None, &Config::default());
+            let expected = allowed.map(|allowed| {
+                let at = format!("metadata.annotations[{key}]");
+                format!("invalid value: {value}: {at}\n- {at}: \"{value}\" is not allowed; {allowed}")
+            });
+            assert_eq!(
+                refused.err().map(|errors| errors.to_string()),
+                expected,
+                "{key} {value}"
+            );
         }
     }
 }
