@@ -107,8 +107,11 @@ impl Lease {
                     match self.write().await {
                         Ok(()) => return,
                         Err(error) => {
-                            // A conflict is another replica's success, about which news will come.
-                            if !error.has_code(409) {
+                            // A conflict is another replica's success. The news of it may be on a
+                            // connection that died.
+                            if error.has_code(409) {
+                                self.look().await;
+                            } else {
                                 tracing::warn!(%error, "cannot take the lease");
                             }
                             sleep(self.waits.retry_period).await;
@@ -175,6 +178,13 @@ impl Lease {
         match self.seen.as_ref().and_then(Seen::holder) {
             Some(holder) if holder != self.identity => Ok(Some(holder.to_owned())),
             _ => self.write().await.map(|()| None),
+        }
+    }
+
+    /// Reads the lease, if it can be read now.
+    async fn look(&mut self) {
+        if let Ok(object) = request(self.leases.get_opt(&self.name)).await {
+            self.observe(object, Instant::now());
         }
     }
 

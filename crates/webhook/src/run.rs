@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum_server::{Handle, tls_rustls::RustlsConfig};
-use kube::Client;
+use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -48,12 +48,22 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> RunError {
     move |source| RunError::Io { what, source }
 }
 
+/// How long an answer may be silent: longer than a watch lasts, so that only what died without a word is
+/// asked for again.
+const SILENCE: Duration = Duration::from_mins(5);
+
+async fn client() -> Result<Client, kube::Error> {
+    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    config.read_timeout = Some(SILENCE);
+    Client::try_from(config)
+}
+
 /// Runs until SIGTERM or SIGINT, or until a listener fails.
 ///
 /// # Errors
 /// See [`RunError`].
 pub async fn run(args: Args) -> Result<(), RunError> {
-    let client = Client::try_default().await.map_err(Box::new)?;
+    let client = client().await.map_err(Box::new)?;
     let known: Arc<Known> = Arc::default();
     let references = References::new(client.clone(), Arc::clone(&known), args.references);
     let state = Arc::new(State::new(

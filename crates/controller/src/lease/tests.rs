@@ -58,6 +58,23 @@ async fn created_where_there_is_none() {
     assert_eq!(sent["spec"]["acquireTime"], sent["spec"]["renewTime"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn taken_after_a_conflict_of_which_no_news_comes() {
+    let (mut lease, mut server) = lease();
+    let ((), ()) = tokio::join!(lease.acquire(), async {
+        server
+            .expect(Method::GET, LEASES)
+            .await
+            .with(&list(&[object("", "1")]));
+        let _silent_watch = server.expect(Method::GET, LEASES).await;
+        server.expect(Method::PUT, LEASE).await.refuse(409, "Conflict");
+        server.expect(Method::GET, LEASE).await.with(&object("", "2"));
+        let sent = server.expect(Method::PUT, LEASE).await;
+        let sent = sent.with(&object("me", "3"));
+        assert_eq!(sent["metadata"]["resourceVersion"], "2");
+    });
+}
+
 #[tokio::test]
 async fn taken_when_it_is_given_back() {
     let (mut lease, mut server) = lease();
