@@ -80,8 +80,9 @@ impl Injected {
         let asking = {
             let mut all = self.lock();
             let now = Instant::now();
-            if all.len() >= MOST {
-                all.retain(|_, known| known.holds(now).is_some() || Arc::strong_count(&known.asking) > 1);
+            if all.len() >= MOST && !all.contains_key(&shape) {
+                // All at once: to look through all of them for each new one would take longer than asking.
+                all.retain(|_, known| Arc::strong_count(&known.asking) > 1);
             }
             let known = all.entry(shape.clone()).or_default();
             if let Some(foreign) = known.holds(now) {

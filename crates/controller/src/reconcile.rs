@@ -62,10 +62,14 @@ impl Outcome {
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Error> {
     let Some(known) = context.runs.get(key) else {
         context.log_reads.forget(key);
+        context.room.forget(key);
         return Ok(Outcome::Ignored);
     };
     let run = match &*known {
-        KnownRun::Live(run) if run.metadata.deletion_timestamp.is_some() => return Ok(Outcome::Ignored),
+        KnownRun::Live(run) if run.metadata.deletion_timestamp.is_some() => {
+            context.room.forget(key);
+            return Ok(Outcome::Ignored);
+        }
         KnownRun::Live(run) => Arc::clone(run),
         KnownRun::Over(over) => match afterwards(context, over).await? {
             Afterwards::Whole(run) => Arc::new(*run),

@@ -135,16 +135,14 @@ pub async fn look(context: &Context, over: &Over) -> Result<Option<Duration>, Er
     };
     let config = context.config.load_full();
     let settings = &config.defaults.retention;
-    let why = match context.retention.note(context, key, finished, settings) {
-        Noted::TooMany => Some(Why::Number),
-        Noted::PushesOut(others) => {
-            for other in others {
-                context.queue.add(other);
-            }
-            None
-        }
-        Noted::Stays => None,
+    let (why, others) = match context.retention.note(context, key, finished, settings) {
+        Noted::TooMany(others) => (Some(Why::Number), others),
+        Noted::PushesOut(others) => (None, others),
+        Noted::Stays => (None, Vec::new()),
     };
+    for other in others {
+        context.queue.add(other);
+    }
     let why = match (why, finished.fate(settings)) {
         (Some(why), _) => why,
         (None, Fate::Stays) => return Ok(None),

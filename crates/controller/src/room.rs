@@ -51,8 +51,11 @@ impl Room {
         if waits {
             let namespace = namespaces.entry(run.namespace().to_owned()).or_default();
             let created = run.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            namespace.waiting.insert((created, run.name().to_owned()));
-            let is_stale = namespace.grew.is_some_and(|grew| grew.elapsed() < STALE);
+            let place = (created, run.name().to_owned());
+            let has_turn = namespace.waiting.iter().take(TURNS).any(|one| *one >= place)
+                || namespace.waiting.len() < TURNS;
+            namespace.waiting.insert(place);
+            let is_stale = has_turn && namespace.grew.is_some_and(|grew| grew.elapsed() < STALE);
             return Turn {
                 again_in: is_stale.then_some(SOON),
                 next: Vec::new(),
@@ -160,6 +163,11 @@ mod tests {
         let first = room.grew("n");
         assert_eq!(first.len(), TURNS);
         assert_eq!(first[0].name, "r-0");
+        // Only whose turn it is tries again soon.
+        for (second, again_in) in [(0, Some(SOON)), (15, Some(SOON)), (16, None), (39, None)] {
+            let run = created(&format!("r-{second}"), second);
+            assert_eq!(room.looked(&run, &waiting()).again_in, again_in, "{second}");
+        }
         room.forget(&first[0]);
         assert_eq!(room.grew("n")[0].name, "r-1");
     }

@@ -1,9 +1,10 @@
 //! Traces of looks at TaskRuns, for an OpenTelemetry collector. Sends; only in builds with the feature `otel`.
 //!
-//! All looks at one TaskRun are in one trace: that of whoever made it, by the `traceparent` in its
-//! `status.spanContext`, else one whose ID is the TaskRun's UID, so that nothing has to be written for it.
+//! All looks at one TaskRun that goes on are in one trace: that of whoever made it, by the `traceparent` in
+//! its annotation `tekton.dev/taskrunSpanContext`, else one whose ID is the TaskRun's UID, so that nothing has
+//! to be written for it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -18,7 +19,7 @@ use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracer, SdkTracerProvider},
 };
-use tektite_api::TaskRun;
+use tektite_api::{TaskRun, labels};
 use tokio::runtime::Handle;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
@@ -28,6 +29,9 @@ use crate::cloud_events;
 
 /// What collectors call us, unless `OTEL_SERVICE_NAME` says otherwise.
 const SERVICE: &str = "tektite-controller";
+
+/// How long a collector may take for one answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Any of them names the collector, as the OpenTelemetry SDKs have it.
 const ENDPOINTS: [&str; 2] = [
@@ -74,9 +78,9 @@ pub fn belongs_to(span: &Span, run: &TaskRun) {
 }
 
 fn parent(run: &TaskRun) -> Option<SpanContext> {
-    let given = run.status.as_ref().and_then(|status| {
-        let given = status.span_context.get("traceparent")?;
-        read(given)
+    let given = run.annotation(labels::SPAN_CONTEXT).and_then(|text| {
+        let given: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
+        read(given.get("traceparent")?)
     });
     given.or_else(|| own(run.uid()))
 }
@@ -119,13 +123,14 @@ struct Sender {
 impl HttpClient for Sender {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = Arc::clone(&self.client);
-        let sent = self.runtime.spawn(async move {
+        // The SDK limits its tries, not one of them.
+        let sent = self.runtime.spawn(tokio::time::timeout(ANSWER, async move {
             let response = client.request(request.map(Full::new)).await?;
             let (head, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
-        });
-        sent.await?
+        }));
+        sent.await??
     }
 }
 
@@ -151,10 +156,10 @@ mod tests {
         ] {
             let mut run = run("r");
             run.metadata.uid = Some(uid.to_owned());
-            if let Some(traceparent) = traceparent {
-                let context = &mut run.status.get_or_insert_default().span_context;
-                context.insert("traceparent".to_owned(), traceparent.to_owned());
-            }
+            run.metadata.annotations = traceparent.map(|traceparent| {
+                let context = serde_json::json!({"traceparent": traceparent}).to_string();
+                [(labels::SPAN_CONTEXT.to_owned(), context)].into()
+            });
             let trace = parent(&run).map(|parent| parent.trace_id().to_string());
             assert_eq!(trace.as_deref(), expected, "{traceparent:?}");
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tektite_api::{GoDuration, TaskRunStatus};
+use tektite_api::{GoDuration, TaskRun, TaskRunStatus};
 
 use super::{Effect, Gathered, Plan, decide::own_pod};
 use crate::{
@@ -83,6 +83,16 @@ fn stage(gathered: &Gathered<'_>, plan: &Plan) -> Stage {
 fn awaits_quota(status: &TaskRunStatus) -> bool {
     let known = status.succeeded();
     known.is_some_and(|known| known.reason == Reason::ExceededResourceQuota.as_str())
+}
+
+/// Why a run has no Pod where something passing keeps it from one: the namespace's quota, if that did before,
+/// since that time is not the run's.
+pub(super) fn waits_for(run: &TaskRun) -> Reason {
+    if run.status.as_ref().is_some_and(awaits_quota) {
+        Reason::ExceededResourceQuota
+    } else {
+        Reason::Pending
+    }
 }
 
 /// What the run waited for to its end. A Pod that would only be made now says nothing about it.

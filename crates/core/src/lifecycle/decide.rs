@@ -177,10 +177,11 @@ pub fn not_gathered(gathered: &Gathered<'_>, why: &str) -> Plan {
         if plan.status.start_time.is_none() {
             start(run, &mut plan, now);
         }
+        // A Pod that cannot be read may run all the same: only what has none yet has waited in vain.
         if plan.status.pod_name.is_empty() {
-            condition::ongoing(&mut plan.status, Reason::Pending, why, now);
+            condition::ongoing(&mut plan.status, clock::waits_for(run), why, now);
+            clock::enforce(gathered, &mut plan);
         }
-        clock::enforce(gathered, &mut plan);
     }
     ending::close(gathered, &mut plan);
     attempts::conclude(gathered, &mut plan);

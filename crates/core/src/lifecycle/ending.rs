@@ -132,7 +132,9 @@ impl Forced {
                     return plan.look_in(NOTICE.saturating_sub(since));
                 }
                 let left = STEPS_STOP.saturating_sub(since);
-                plan.look_in(left);
+                if !left.is_zero() {
+                    plan.look_in(left);
+                }
                 match (pod.annotation(labels::CANCEL), left.is_zero()) {
                     (Some(labels::CANCEL_VALUE), false) => return,
                     // A container that cannot even begin hears nothing.

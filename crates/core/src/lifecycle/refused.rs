@@ -53,7 +53,7 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
         }
         (_, Refusal::Transient(text)) => {
             let message = format!("the API server does not take {what} yet: {text}");
-            condition::ongoing(&mut plan.status, Reason::Pending, message, now);
+            condition::ongoing(&mut plan.status, clock::waits_for(run), message, now);
             again(&mut plan, 1);
         }
         (_, Refusal::QuotaConflict(_)) => {
@@ -61,7 +61,7 @@ pub fn after_failure(gathered: &Gathered<'_>, effect: &Effect, refusal: &Refusal
                 Effect::CreateClaim(_) => format!("tried to create {what}, but the quota was being counted"),
                 _ => "tried to create pod, but it failed with ResourceQuotaConflictError".to_owned(),
             };
-            condition::ongoing(&mut plan.status, Reason::Pending, message, now);
+            condition::ongoing(&mut plan.status, clock::waits_for(run), message, now);
             again(&mut plan, 1);
         }
         (_, Refusal::Forbidden(text)) if text.contains("exceeded quota") => {

@@ -71,8 +71,19 @@ pub(super) fn for_history(run: &TaskRun, status: &mut TaskRunStatus) {
             pod_name: std::mem::take(&mut kept.pod_name),
             start_time: kept.start_time.take(),
             completion_time: kept.completion_time.take(),
+            // By their images it is known whether any had begun.
+            steps: kept.steps.drain(..).map(outline).collect(),
             ..TaskRunStatus::default()
         };
+    }
+}
+
+fn outline(step: StepState) -> StepState {
+    StepState {
+        name: step.name,
+        container: step.container,
+        image_id: step.image_id,
+        ..StepState::default()
     }
 }
 
@@ -132,7 +143,7 @@ mod tests {
     fn a_history_that_can_be_stored() {
         let script = |bytes: usize| json!({"steps": [{"image": "i", "script": "x".repeat(bytes)}]});
         let attempt = |bytes: usize, result: usize| {
-            json!({"podName": "p", "taskSpec": script(bytes), "results": [{"name": "r", "type": "string", "value": "x".repeat(result)}],
+            json!({"podName": "p", "taskSpec": script(bytes), "steps": [{"name": "s", "imageID": "sha256:1"}], "results": [{"name": "r", "type": "string", "value": "x".repeat(result)}],
                 "conditions": [{"type": "Succeeded", "status": "False", "reason": "StepFailed"}]})
         };
         for (attempts, bytes, result, specs, results) in [
@@ -155,6 +166,7 @@ mod tests {
             let name = format!("{attempts} attempts of {bytes} and {result} bytes");
             assert_eq!(count(|attempt| attempt.task_spec.is_some()), specs, "{name}");
             assert_eq!(count(|attempt| !attempt.results.is_empty()), results, "{name}");
+            assert_eq!(count(|attempt| attempt.steps[0].image_id == "sha256:1"), attempts);
             assert_eq!(
                 count(|attempt| attempt.succeeded().is_some() && attempt.pod_name == "p"),
                 attempts

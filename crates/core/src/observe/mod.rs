@@ -84,7 +84,12 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
     pod.name().clone_into(&mut status.pod_name);
     let steps = steps_of(subject.spec, pod, status);
     let patience = patience(&steps, subject.now);
-    if is_complete(subject.spec, &steps, pod) || patience == Some(Duration::ZERO) {
+    if patience == Some(Duration::ZERO) || steps.iter().any(StepView::never_started) {
+        // Whoever writes results to a log waits for the marker of a step that never writes it.
+        complete(subject, pod, steps, Ok(Logged::default()), status);
+        return Outcome::Over;
+    }
+    if is_complete(subject.spec, &steps, pod) {
         let logged = match results_log::find(subject.log, pod, subject.now) {
             Found::All(logged) => Ok(logged),
             Found::Lost(why) => Err(why),
@@ -103,6 +108,7 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
         if left == Some(Duration::ZERO) {
             let message = format!("{}\nits node has not confirmed that it ended", loss.message);
             condition::failed(status, loss.reason, message, subject.now);
+            keep_what_is_left(subject.spec, pod, status);
             return Outcome::Over;
         }
         condition::ongoing(status, loss.reason, loss.message, subject.now);

@@ -39,8 +39,8 @@ pub enum Noted<R> {
     Stays,
     /// There is, if these go: the newest of those that are too many, and where fewer may stay than before, all.
     PushesOut(Vec<R>),
-    /// It is one of those that are too many itself.
-    TooMany,
+    /// It is one of those that are too many itself; where fewer may stay than before, so are these.
+    TooMany(Vec<R>),
 }
 
 impl<T, R> Default for History<T, R> {
@@ -138,7 +138,10 @@ impl<R: Clone + Ord> Group<R> {
         let mut too_many = self.runs.iter().rev().skip(stay.get()).peekable();
         match too_many.peek() {
             None => Noted::Stays,
-            Some(newest) if *newest >= place => Noted::TooMany,
+            Some(newest) if *newest >= place => {
+                let others = too_many.filter(|other| are_fewer && *other != place);
+                Noted::TooMany(others.map(|(_, other)| other.clone()).collect())
+            }
             // Each of the others was told of when it was pushed out itself.
             Some((_, other)) if !are_fewer => Noted::PushesOut(vec![other.clone()]),
             Some(_) => Noted::PushesOut(too_many.map(|(_, other)| other.clone()).collect()),
@@ -182,8 +185,8 @@ mod tests {
             ("x", 0, Noted::Stays),
             ("b", 2, pushes_out(&["a"])),
             ("b", 2, pushes_out(&["a"])),
-            ("a", 1, Noted::TooMany),
-            ("older", 0, Noted::TooMany),
+            ("a", 1, Noted::TooMany(vec![])),
+            ("older", 0, Noted::TooMany(vec![])),
         ] {
             assert_eq!(note(&mut history, run, second, "", 2), expected, "{run}");
         }
@@ -225,7 +228,7 @@ mod tests {
             ("f", 6, "", 1, Noted::Stays),
             // It was changed, and then has nothing to say any more.
             ("e", 5, "3", 1, pushes_out(&["c", "b", "a"])),
-            ("e", 5, "", 9, Noted::TooMany),
+            ("e", 5, "", 9, Noted::TooMany(vec!["d", "c", "b", "a"])),
         ] {
             assert_eq!(
                 note(&mut history, run, second, says, keep),

@@ -141,6 +141,16 @@ fn target(api_version: &str, kind: &str, name: &str) -> Target {
 async fn scale(cluster: &Cluster, replicas: u32) -> Result<()> {
     let deployment = target("apps/v1", "Deployment", CONTROLLER);
     let merge = json!({"spec": {"replicas": replicas}});
+    cluster.patch(&deployment, None, &merge, NAMESPACE).await?;
+    // What we have written would be ours from now on, and Helm could not change it any more.
+    let scaled = cluster.get(&deployment, NAMESPACE).await?.unwrap_or_default();
+    let mut owners = scaled["metadata"]["managedFields"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    owners
+        .retain(|owner| owner["fieldsV1"]["f:spec"]["f:replicas"].is_null() || owner["operation"] == "Apply");
+    let merge = json!({"metadata": {"managedFields": owners}});
     cluster.patch(&deployment, None, &merge, NAMESPACE).await
 }
 

@@ -247,3 +247,19 @@ fn a_pod_that_does_not_go_is_given_up() {
         assert_eq!(ends, state == "False", "{due}");
     }
 }
+
+#[test]
+fn w19_results_in_a_log_that_nobody_will_end_are_not_waited_for() {
+    let log = || container(tektite_protocol::log_results::CONTAINER, json!({"running": {}}));
+    let runs = || container("step-unnamed-1", json!({"running": {"startedAt": at(-5)}}));
+    let silent = container(
+        "step-build",
+        json!({"terminated": {"exitCode": 137, "reason": "Error", "finishedAt": at(-10)}}),
+    );
+    for build in [silent, ended("step-build", 128, "StartError", "no")] {
+        let mut pod = pod("Running", build, runs());
+        pod["status"]["initContainerStatuses"] = json!([log()]);
+        let (outcome, status) = look(pod);
+        assert_eq!((outcome, condition(&status).1), (Outcome::Over, "StepFailed"));
+    }
+}

@@ -163,6 +163,8 @@ fn steps_that_nobody_tells_end_with_their_run() {
             other => panic!("{other:?}"),
         };
         assert_eq!(done, expected, "{since}");
+        // What was done at last is not done again by the clock.
+        assert_eq!(plan.requeue.is_some(), since > -60, "{since}");
     }
 }
 
@@ -290,6 +292,9 @@ fn a_run_of_which_nothing_can_be_read_has_a_status_and_its_clocks() {
         json!({"startTime": at(started).to_string(),
             "conditions": [{"type": "Succeeded", "status": "Unknown", "reason": "Pending", "message": why}]})
     };
+    let (mut with_pod, mut for_room) = (stored(-36_000), stored(-60));
+    with_pod["podName"] = json!("tr-pod");
+    for_room["conditions"][0]["reason"] = json!("ExceededResourceQuota");
     let mut cancelled = spec();
     cancelled["status"] = json!("TaskRunCancelled");
     let mut held = spec();
@@ -312,6 +317,18 @@ fn a_run_of_which_nothing_can_be_read_has_a_status_and_its_clocks() {
             spec(),
             stored(-3600),
             Some((ConditionStatus::False, "TaskRunTimeout")),
+        ),
+        (
+            "has a Pod, which may run all the same",
+            spec(),
+            with_pod,
+            Some((ConditionStatus::Unknown, "Pending")),
+        ),
+        (
+            "waits for room",
+            spec(),
+            for_room,
+            Some((ConditionStatus::Unknown, "ExceededResourceQuota")),
         ),
         (
             "cancelled",
