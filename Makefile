@@ -31,9 +31,10 @@ test-cluster: ## the test cluster's own tests
 test-e2e: ## the cases of tests/cases on the cluster that is up
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- run
 
-bench: ## measure TaskRuns against bare Pods, and admission against ConfigMaps and by itself
+bench: ## measure TaskRuns against bare Pods, a start among many, and admission against ConfigMaps and by itself
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- bench
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- bench hand-over
+	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked -p tektite-e2e -- bench start
 	KUBECONFIG=$$(hack/cluster kubeconfig) cargo run --quiet --locked --release -p tektite-e2e -- bench admission
 	cargo bench --quiet --locked -p tektite-webhook --bench admission
 
