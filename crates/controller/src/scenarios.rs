@@ -424,3 +424,37 @@ async fn runs_on_their_way_out_are_not_touched() {
     assert_eq!(reconcile(&context, &missing).await.unwrap(), Outcome::Ignored);
     server.expect_nothing().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_in_the_status() {
+    const TASK: &str = "/apis/tekton.dev/v1/namespaces/n/tasks/t";
+    let ages = [(3_600, 500, true), (0, 403, true), (0, 500, false)];
+    for (age, code, is_told) in ages {
+        let TestContext {
+            context, mut server, ..
+        } = context();
+        let mut run = run("r");
+        run.spec = serde_json::from_value(json!({"taskRef": {"name": "t"}})).unwrap();
+        let created = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(age);
+        run.metadata.creation_timestamp = Some(Time(created));
+        context.runs.assume(run.clone(), None);
+        let key = Key::new("n", "r");
+        let (result, ()) = tokio::join!(Box::pin(reconcile(&context, &key)), async {
+            server.expect(Method::GET, TASK).await.refuse(code, "Reason");
+            if is_told {
+                let asked = server.expect(Method::PUT, STATUS).await;
+                let status = asked.with(&with_version(&run, "2"));
+                let told = &status["status"]["conditions"][0];
+                assert_eq!(
+                    (&told["status"], &told["reason"]),
+                    (&json!("Unknown"), &json!("Pending"))
+                );
+                let message = told["message"].as_str().unwrap();
+                assert!(message.starts_with("failed to get Task: "), "{message}");
+            } else {
+                server.expect_nothing().await;
+            }
+        });
+        assert!(result.is_err(), "it is tried again: {age} {code}");
+    }
+}
