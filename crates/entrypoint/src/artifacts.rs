@@ -26,6 +26,11 @@ pub(crate) fn collect(directory: &Path, kind: Kind, log: Log) -> Result<Option<E
     Ok(Some(Entry::new(kind, shown.to_string(), text)))
 }
 
+/// The file in `directory` as it is, if there is one. The error is a sentence.
+pub(crate) fn text(directory: &Path) -> Result<Option<String>, String> {
+    Ok(read(&directory.join(PROVENANCE_FILE))?.map(|(text, _)| text))
+}
+
 /// What stands for `$(steps.<step>.<side>.<name>)`, with the step's directory given.
 pub(crate) fn values(step: &Path, side: Side, name: &str) -> Result<String, String> {
     let path = step.join("artifacts").join(PROVENANCE_FILE);

@@ -2,13 +2,14 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     slice,
 };
 
 use tektite_protocol::log_results::{Afterwards, Line, LineKind, LogResultsFlags, MAX_TOTAL_BYTES};
 
 use crate::{
+    artifacts,
     events::Signals,
     layout::Layout,
     log::Log,
@@ -54,7 +55,7 @@ fn write(lines: &[Line]) -> io::Result<()> {
     out.flush()
 }
 
-/// One line for each result that was written and is not too large.
+/// One line for each result and each file of artifacts that was written and is not too large.
 fn lines(flags: &LogResultsFlags, layout: &Layout) -> Vec<Line> {
     let mut lines = Vec::new();
     let (mut total, mut largest) = (0, (0, String::new()));
@@ -90,6 +91,28 @@ fn lines(flags: &LogResultsFlags, layout: &Layout) -> Vec<Line> {
         for name in &step.names {
             let shown = format!("{}.{name}", step.container);
             take(Path::new(&step.directory), name, shown, LineKind::Step);
+        }
+    }
+    let of_steps = flags.artifacts.iter().map(|step| {
+        let directory = PathBuf::from(&step.directory);
+        (directory, &step.container, LineKind::StepArtifact)
+    });
+    let of_task = flags.artifacts.last().map(|last| {
+        let directory = layout.artifacts_dir();
+        (directory, &last.container, LineKind::TaskArtifact)
+    });
+    for (directory, container, kind) in of_steps.chain(of_task) {
+        // What cannot be understood has failed its step.
+        let Ok(Some(value)) = artifacts::text(&directory) else {
+            continue;
+        };
+        total += value.len();
+        if total <= MAX_TOTAL_BYTES {
+            lines.push(Line {
+                name: container.clone(),
+                value,
+                kind,
+            });
         }
     }
     if total > MAX_TOTAL_BYTES {

@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 use tektite_protocol::{
-    log_results::{Afterwards, LogResultsFlags, Logged, MAX_TOTAL_BYTES, StepResults},
+    log_results::{Afterwards, LogResultsFlags, Logged, MAX_TOTAL_BYTES, StepArtifacts, StepResults},
     termination::{Entry, Kind},
 };
 
@@ -37,6 +37,14 @@ fn flags(pod: &Pod, results: &[&str]) -> LogResultsFlags {
             directory: pod.text("tekton/run/0/status/results"),
             names: vec!["own".to_owned()],
         }],
+        artifacts: ["step-a", "step-b"]
+            .iter()
+            .enumerate()
+            .map(|(index, container)| StepArtifacts {
+                container: (*container).to_owned(),
+                directory: pod.text(&format!("tekton/run/{index}/status/artifacts")),
+            })
+            .collect(),
     }
 }
 
@@ -84,6 +92,30 @@ fn values_are_exact_and_come_after_the_last_step() {
             "{seen:?}"
         );
     }
+}
+
+#[test]
+fn w35_artifacts_of_steps_and_of_the_task_go_the_same_way() {
+    let pod = pod();
+    let artifacts = |name: &str| {
+        let uri = "x".repeat(8192);
+        format!(r#"{{"outputs":[{{"name":"{name}","values":[{{"uri":"{uri}"}}]}}]}}"#)
+    };
+    for (directory, name) in [
+        ("tekton/run/0/status/artifacts", "own"),
+        ("tekton/artifacts", "task"),
+    ] {
+        fs::create_dir_all(pod.path(directory)).unwrap();
+        fs::write(pod.path(&format!("{directory}/provenance.json")), artifacts(name)).unwrap();
+    }
+    over(&pod);
+    let seen = logged(start(&pod, &flags(&pod, &[])));
+    let entry = |kind, name: &str| Entry::new(kind, "provenance.json", artifacts(name));
+    let expected = [
+        ("step-a".to_owned(), entry(Kind::StepArtifacts, "own")),
+        ("step-b".to_owned(), entry(Kind::TaskArtifacts, "task")),
+    ];
+    assert_eq!(seen.steps, expected);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     flags::{FlagError, bad},
+    paths::PROVENANCE_FILE,
     termination::{Entry, Kind},
 };
 
@@ -39,6 +40,17 @@ pub struct LogResultsFlags {
     pub results: Vec<String>,
     /// The steps' own results.
     pub steps: Vec<StepResults>,
+    /// Where all steps leave their artifacts. The Task's go with those of the last one.
+    pub artifacts: Vec<StepArtifacts>,
+}
+
+/// Where a step's artifacts lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepArtifacts {
+    /// The step's container.
+    pub container: String,
+    /// Their directory.
+    pub directory: String,
 }
 
 /// Whether the container ends with its last line.
@@ -90,6 +102,9 @@ impl LogResultsFlags {
                 format!("{}:{}:{names}", step.container, step.directory),
             );
         }
+        for step in &self.artifacts {
+            flag("step_artifacts", format!("{}:{}", step.container, step.directory));
+        }
         args
     }
 
@@ -133,6 +148,15 @@ impl LogResultsFlags {
                         names: names(list),
                     });
                 }
+                "-step_artifacts" => {
+                    let Some((container, directory)) = value.split_once(':') else {
+                        return Err(bad("step_artifacts", &value, "write container:directory"));
+                    };
+                    flags.artifacts.push(StepArtifacts {
+                        container: container.to_owned(),
+                        directory: directory.to_owned(),
+                    });
+                }
                 _ => return Err(FlagError::Unknown(word)),
             }
         }
@@ -148,6 +172,10 @@ pub enum LineKind {
     Task,
     /// A result of a step; its name is `<container>.<result>`.
     Step,
+    /// What a step used and made, as JSON; its name is the step's container.
+    StepArtifact,
+    /// What the Task used and made; its name is the last step's container.
+    TaskArtifact,
     /// Something that is left out; the value is a sentence that says why.
     LeftOut,
     /// The end; the value is the number of lines before.
@@ -188,7 +216,7 @@ impl Line {
 pub struct Logged {
     /// The Task's results.
     pub task: Vec<Entry>,
-    /// The steps' results, by container.
+    /// The steps' results and artifacts, by container.
     pub steps: Vec<(String, Entry)>,
     /// Sentences about what is not there.
     pub left_out: Vec<String>,
@@ -234,6 +262,15 @@ impl Logged {
                     let entry = Entry::new(Kind::StepResult, name, line.value);
                     logged.steps.push((container.to_owned(), entry));
                 }
+                LineKind::StepArtifact | LineKind::TaskArtifact => {
+                    let kind = if line.kind == LineKind::StepArtifact {
+                        Kind::StepArtifacts
+                    } else {
+                        Kind::TaskArtifacts
+                    };
+                    let entry = Entry::new(kind, PROVENANCE_FILE, line.value);
+                    logged.steps.push((line.name, entry));
+                }
                 LineKind::LeftOut => logged.left_out.push(line.value),
                 LineKind::End if line.value.parse() == Ok(lines) => return Ok(logged),
                 LineKind::End => return Err(LogError::Incomplete { lines }),
@@ -260,6 +297,10 @@ mod tests {
                 directory: "/tekton/run/0/status/results".to_owned(),
                 names: vec!["r".to_owned(), "s".to_owned()],
             }],
+            artifacts: vec![StepArtifacts {
+                container: "step-a".to_owned(),
+                directory: "/tekton/run/0/status/artifacts".to_owned(),
+            }],
         };
         for flags in [flags, LogResultsFlags::default()] {
             let words = flags.to_args().into_iter().skip(1);
@@ -271,6 +312,7 @@ mod tests {
             (vec!["-afterwards", "x"], "write end or stay"),
             (vec!["-max_result_size", "x"], "write a number of bytes"),
             (vec!["-step_results", "a:b"], "write container:directory:names"),
+            (vec!["-step_artifacts", "a"], "write container:directory"),
         ] {
             let error = LogResultsFlags::parse(words.into_iter().map(str::to_owned)).unwrap_err();
             assert!(error.to_string().contains(text), "{error}");
@@ -288,21 +330,29 @@ mod tests {
             line("r", "ä\n\u{0}", LineKind::Task),
             line("step-a.b.c", "x", LineKind::Step),
             line("big", "too large", LineKind::LeftOut),
+            line("step-a", "{}", LineKind::StepArtifact),
+            line("step-b", "{}", LineKind::TaskArtifact),
         ];
         let body = lines.join("\n");
         let expected = Logged {
             task: vec![Entry::new(Kind::TaskResult, "r", "ä\n\u{0}")],
-            steps: vec![("step-a".to_owned(), Entry::new(Kind::StepResult, "b.c", "x"))],
+            steps: [
+                ("step-a", Entry::new(Kind::StepResult, "b.c", "x")),
+                ("step-a", Entry::new(Kind::StepArtifacts, PROVENANCE_FILE, "{}")),
+                ("step-b", Entry::new(Kind::TaskArtifacts, PROVENANCE_FILE, "{}")),
+            ]
+            .map(|(container, entry)| (container.to_owned(), entry))
+            .into(),
             left_out: vec!["too large".to_owned()],
         };
-        let (right, wrong) = (Line::end(3).text(), Line::end(4).text());
+        let (right, wrong) = (Line::end(5).text(), Line::end(4).text());
         for (log, seen) in [
             (format!("{body}\n{right}\n"), Ok(expected)),
             (
                 format!("{body}\n{wrong}\n"),
-                Err(LogError::Incomplete { lines: 3 }),
+                Err(LogError::Incomplete { lines: 5 }),
             ),
-            (body.clone(), Err(LogError::Incomplete { lines: 3 })),
+            (body.clone(), Err(LogError::Incomplete { lines: 5 })),
             (String::new(), Err(LogError::Incomplete { lines: 0 })),
             (Line::end(0).text(), Ok(Logged::default())),
             (

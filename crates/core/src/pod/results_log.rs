@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
 use tektite_api::TaskSpec;
 use tektite_protocol::{
     flags::ResultsFrom,
-    log_results::{self, Afterwards, LogResultsFlags, StepResults},
+    log_results::{self, Afterwards, LogResultsFlags, StepArtifacts, StepResults},
     paths,
 };
 
@@ -26,10 +26,25 @@ pub(super) struct Input<'a> {
     pub(super) from: ResultsFrom,
 }
 
-/// How the results of `spec` travel: as the operator wants it, where there can be any.
+/// How the results of `spec` travel, and its artifacts with them: as the operator wants it, where there can be
+/// any.
 pub(super) fn way(spec: &TaskSpec, wanted: ResultsFrom) -> ResultsFrom {
-    let any = task_results(spec).next().is_some() || spec.steps.iter().any(|step| !step.results.is_empty());
-    if any { wanted } else { ResultsFrom::Message }
+    if wanted == ResultsFrom::Message {
+        return wanted;
+    }
+    let results =
+        task_results(spec).next().is_some() || spec.steps.iter().any(|step| !step.results.is_empty());
+    if results || leaves_artifacts(spec) {
+        wanted
+    } else {
+        ResultsFrom::Message
+    }
+}
+
+/// Whether any step names the file that artifacts are written to; variables are replaced by now.
+fn leaves_artifacts(spec: &TaskSpec) -> bool {
+    let file = format!("artifacts/{}", paths::PROVENANCE_FILE);
+    serde_json::to_string(&spec.steps).is_ok_and(|text| text.contains(&file))
 }
 
 /// Those that steps write as the Task's.
@@ -44,7 +59,7 @@ pub(super) fn container(input: &Input<'_>) -> Option<Container> {
         return None;
     };
     let steps = input.spec.steps.iter().enumerate();
-    let with_results = steps.filter(|(_, step)| !step.results.is_empty());
+    let with_results = steps.clone().filter(|(_, step)| !step.results.is_empty());
     let flags = LogResultsFlags {
         stop_file: paths::post_file(input.spec.steps.len().saturating_sub(1)),
         afterwards: match input.form {
@@ -60,6 +75,12 @@ pub(super) fn container(input: &Input<'_>) -> Option<Container> {
                 names: step.results.iter().map(|result| result.name.clone()).collect(),
             })
             .collect(),
+        artifacts: steps
+            .map(|(index, step)| StepArtifacts {
+                container: names::container(&names::step_base(step, index)),
+                directory: format!("{}/artifacts", paths::metadata_dir(index)),
+            })
+            .collect(),
     };
     let mount = |name: &str, path: &str| VolumeMount {
         name: name.to_owned(),
@@ -67,7 +88,10 @@ pub(super) fn container(input: &Input<'_>) -> Option<Container> {
         read_only: Some(true),
         ..VolumeMount::default()
     };
-    let mut mounts = vec![mount(volumes::RESULTS, paths::RESULTS_DIR)];
+    let mut mounts = vec![
+        mount(volumes::RESULTS, paths::RESULTS_DIR),
+        mount(volumes::ARTIFACTS, paths::ARTIFACTS_DIR),
+    ];
     let runs = 0..input.spec.steps.len();
     mounts.extend(runs.map(|index| mount(&volumes::run_volume(index), &paths::run_dir(index))));
     Some(Container {

@@ -18,7 +18,7 @@ pub(super) const SCRIPTS: &str = "tekton-internal-scripts";
 const WORKSPACE: &str = "tekton-internal-workspace";
 const HOME: &str = "tekton-internal-home";
 pub(super) const RESULTS: &str = "tekton-internal-results";
-const ARTIFACTS: &str = "tekton-internal-artifacts";
+pub(super) const ARTIFACTS: &str = "tekton-internal-artifacts";
 const DOWNWARD: &str = "tekton-internal-downward";
 
 pub(super) fn run_volume(index: usize) -> String {
