@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use tektite_api::{TaskRun, TaskRunStatus};
-use tektite_core::reason::Reason;
+use tektite_core::lifecycle;
 use tokio::time::Instant;
 
 use crate::cache::Key;
@@ -44,17 +44,13 @@ pub struct Turn {
 impl Room {
     /// Takes down whether `run` waits, now that its status is `status`.
     pub fn looked(&self, run: &TaskRun, status: &TaskRunStatus) -> Turn {
-        let condition = status.succeeded().filter(|_| !status.is_done());
-        let waits =
-            condition.is_some_and(|condition| condition.reason == Reason::ExceededResourceQuota.as_str());
         let mut namespaces = self.lock();
-        if waits {
+        if !status.is_done() && lifecycle::awaits_quota(status) {
             let namespace = namespaces.entry(run.namespace().to_owned()).or_default();
             let created = run.metadata.creation_timestamp.as_ref().map(|time| time.0);
             let place = (created, run.name().to_owned());
-            let has_turn = namespace.waiting.iter().take(TURNS).any(|one| *one >= place)
-                || namespace.waiting.len() < TURNS;
-            namespace.waiting.insert(place);
+            namespace.waiting.insert(place.clone());
+            let has_turn = namespace.waiting.iter().take(TURNS).any(|one| *one == place);
             let is_stale = has_turn && namespace.grew.is_some_and(|grew| grew.elapsed() < STALE);
             return Turn {
                 again_in: is_stale.then_some(SOON),

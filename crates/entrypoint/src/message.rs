@@ -106,8 +106,12 @@ fn existing(path: &Path) -> Vec<Entry> {
 }
 
 #[cfg(test)]
+#[path = "../tests/common/noise.rs"]
+mod noise;
+
+#[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{noise::noise, *};
     use tektite_protocol::termination::Kind;
 
     #[test]
@@ -134,18 +138,6 @@ mod tests {
             let written: Vec<Entry> = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             assert_eq!(written, [expected, new.to_vec()].concat(), "{before}");
         }
-    }
-
-    /// Text for which compression makes no room.
-    fn noise(length: usize) -> String {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let characters = std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            char::from(b'#' + u8::try_from(state % 91).unwrap())
-        });
-        characters.filter(|it| *it != '\\').take(length).collect()
     }
 
     #[test]

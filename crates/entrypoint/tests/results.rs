@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use common::Pod;
+use common::{Pod, noise::noise};
 use tektite_protocol::{
     GoDuration,
     flags::{OnError, StepFlags},
@@ -142,14 +142,7 @@ fn a_large_result_is_compressed_and_exact() {
 #[test]
 fn what_is_told_of_a_failure_takes_no_results_place() {
     // Compressed it would be longer, so that the limit is exact.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let characters = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b'#' + u8::try_from(state % 91).unwrap())
-    });
-    let value: String = characters.filter(|it| *it != '\\').take(1000).collect();
+    let value = noise(1000);
     let entries = [
         Entry::internal(key::STARTED_AT, "2026-01-01T00:00:00.000Z"),
         Entry::new(Kind::TaskResult, "r", value.as_str()),

@@ -150,13 +150,18 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The namespace called `name`.
-    pub(crate) fn namespace(name: &str) -> Self {
+    /// The object called `name`.
+    pub(crate) fn new(api_version: &str, kind: &str, name: &str) -> Self {
         Self {
-            api_version: Some("v1".to_owned()),
-            kind: "Namespace".to_owned(),
+            api_version: Some(api_version.to_owned()),
+            kind: kind.to_owned(),
             name: name.to_owned(),
         }
+    }
+
+    /// The namespace called `name`.
+    pub(crate) fn namespace(name: &str) -> Self {
+        Self::new("v1", "Namespace", name)
     }
 }
 

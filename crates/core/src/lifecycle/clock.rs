@@ -79,8 +79,8 @@ fn stage(gathered: &Gathered<'_>, plan: &Plan) -> Stage {
     }
 }
 
-/// Whether the namespace's quota is what the run waits for.
-fn awaits_quota(status: &TaskRunStatus) -> bool {
+/// Whether the namespace's quota is what the run waits for, or has waited for to its end.
+pub fn awaits_quota(status: &TaskRunStatus) -> bool {
     let known = status.succeeded();
     known.is_some_and(|known| known.reason == Reason::ExceededResourceQuota.as_str())
 }

@@ -38,6 +38,7 @@ mod wanted;
 
 pub use accounts::wanted_account;
 pub use beside::not_ended;
+pub use clock::awaits_quota;
 pub use decide::{holder, not_gathered, plan, pod_name};
 pub use refused::after_failure;
 pub use wanted::{earlier_pod, wanted, wanted_actions, wanted_log, wants_news};

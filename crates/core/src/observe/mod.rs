@@ -85,7 +85,8 @@ pub fn observe(subject: Subject<'_>, pod: &PodView, status: &mut TaskRunStatus) 
     let steps = steps_of(subject.spec, pod, status);
     let patience = patience(&steps, subject.now);
     if patience == Some(Duration::ZERO) || steps.iter().any(StepView::never_started) {
-        // Whoever writes results to a log waits for the marker of a step that never writes it.
+        // The steps behind it may never hear of that; and whoever writes results to a log waits for a marker
+        // that it never writes.
         complete(subject, pod, steps, Ok(Logged::default()), status);
         return Outcome::Over;
     }
@@ -205,17 +206,14 @@ fn patience(steps: &[StepView<'_>], now: Timestamp) -> Option<Duration> {
     others_go_on.then(|| NOTICE.saturating_sub(waited))
 }
 
-/// Whether nothing more can come: all steps have ended, or the Pod has, or a step ran out of memory or could
-/// not be started, which the steps behind it may never hear of.
+/// Whether nothing more can come: all steps have ended, or the Pod has, or a step ran out of memory.
 fn is_complete(spec: &TaskSpec, steps: &[StepView<'_>], pod: &PodView) -> bool {
     let phase = pod.phase();
     let started = matches!(phase, Phase::Running | Phase::Succeeded);
     let all_ended = all_ended(spec, steps);
     matches!(phase, Phase::Succeeded | Phase::Failed)
         || (started && all_ended)
-        || steps
-            .iter()
-            .any(|step| step.is_out_of_memory() || step.never_started())
+        || steps.iter().any(StepView::is_out_of_memory)
 }
 
 fn all_ended(spec: &TaskSpec, steps: &[StepView<'_>]) -> bool {

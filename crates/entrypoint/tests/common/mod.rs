@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 #![allow(dead_code)] // each test binary uses its part
 
+pub(crate) mod noise;
+
 use std::{
     fs::{self, File},
     os::unix::process::ExitStatusExt as _,

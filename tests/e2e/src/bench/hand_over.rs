@@ -92,11 +92,7 @@ async fn pairs(cluster: &Cluster, namespace: &str, name: &str, options: &Options
         let run = steps(name, round, options.steps);
         let whole = sample(cluster, namespace, &run, options.steps).await?;
         all.whole.extend(whole);
-        let pod = Target {
-            api_version: Some("v1".to_owned()),
-            kind: "Pod".to_owned(),
-            name: format!("{name}-{round}-pod"),
-        };
+        let pod = Target::new("v1", "Pod", &format!("{name}-{round}-pod"));
         let pod = cluster.get(&pod, namespace).await?.unwrap_or_default();
         all.ours.extend(hand_overs(&pod));
     }
@@ -214,11 +210,7 @@ async fn wait_many(cluster: &Cluster, namespace: &str, waiting: u16) -> Result<V
     }
     let deadline = Instant::now() + Duration::from_mins(10);
     for name in &pods {
-        let target = Target {
-            api_version: Some("v1".to_owned()),
-            kind: "Pod".to_owned(),
-            name: name.clone(),
-        };
+        let target = Target::new("v1", "Pod", name);
         let runs = |pod: Option<&Value>| {
             let statuses = pod.and_then(|pod| pod.pointer("/status/containerStatuses")?.as_array());
             statuses.is_some_and(|all| {

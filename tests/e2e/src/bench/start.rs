@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{in_namespace, namespace};
 use crate::case::{Target, text};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Followed};
 use crate::report::line;
 
 /// How much to measure.
@@ -44,7 +44,7 @@ pub(super) async fn run(options: &Options) -> Result<()> {
 
 async fn measure(cluster: &Cluster, namespace: &str, options: &Options) -> Result<()> {
     scale(cluster, 0).await?;
-    controllers(cluster, <[Value]>::is_empty).await?;
+    controllers(cluster, 0).await?;
     let begun = Instant::now();
     let all = (0..options.finished).map(|number| finished(cluster, namespace, number));
     stream::iter(all)
@@ -62,14 +62,12 @@ async fn measure(cluster: &Cluster, namespace: &str, options: &Options) -> Resul
             .await?;
     }
     scale(cluster, 1).await?;
-    let deadline = Instant::now() + PATIENCE;
-    while without_pod(cluster, namespace, options.live).await? > 0 {
-        if Instant::now() > deadline {
-            bail!("TaskRuns are still without a Pod after {PATIENCE:?}");
-        }
-        sleep(Duration::from_millis(500)).await;
+    let has_pod = |run: Option<&Value>| run.is_some_and(|run| !text(run, "/status/podName").is_empty());
+    for number in 0..options.live {
+        let run = Target::new("tekton.dev/v1", "TaskRun", &format!("live-{number}"));
+        until(cluster, &run, namespace, has_pod).await?;
     }
-    let pods = controllers(cluster, |pods| pods.len() == 1).await?;
+    let pods = controllers(cluster, 1).await?;
     let pod = text(&pods[0], "/metadata/name").to_owned();
     let log = cluster.log(NAMESPACE, &pod, CONTROLLER).await?;
     let at = |what: &str| moment(log.lines().find(|line| line.contains(what))?);
@@ -126,20 +124,16 @@ async fn finished(cluster: &Cluster, namespace: &str, number: u32) -> Result<()>
             "startedAt": "2026-01-02T03:04:07Z", "finishedAt": "2026-01-02T03:04:08Z",
         }}],
     }});
-    let target = target("tekton.dev/v1", "TaskRun", &name);
+    let target = Target::new("tekton.dev/v1", "TaskRun", &name);
     cluster.patch(&target, Some("status"), &status, namespace).await
 }
 
-fn target(api_version: &str, kind: &str, name: &str) -> Target {
-    Target {
-        api_version: Some(api_version.to_owned()),
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-    }
+fn deployment() -> Target {
+    Target::new("apps/v1", "Deployment", CONTROLLER)
 }
 
 async fn scale(cluster: &Cluster, replicas: u32) -> Result<()> {
-    let deployment = target("apps/v1", "Deployment", CONTROLLER);
+    let deployment = deployment();
     let merge = json!({"spec": {"replicas": replicas}});
     cluster.patch(&deployment, None, &merge, NAMESPACE).await?;
     // What we have written would be ours from now on, and Helm could not change it any more.
@@ -154,30 +148,42 @@ async fn scale(cluster: &Cluster, replicas: u32) -> Result<()> {
     cluster.patch(&deployment, None, &merge, NAMESPACE).await
 }
 
-/// The controller's Pods, once they are as wanted.
-async fn controllers(cluster: &Cluster, are_enough: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let mut pods = cluster.list(Some("v1"), "Pod", NAMESPACE).await?;
-        pods.retain(|pod| text(pod, "/metadata/name").starts_with(CONTROLLER));
-        if are_enough(&pods) {
-            return Ok(pods);
-        }
-        if Instant::now() > deadline {
-            bail!("the controller has {} Pods after {PATIENCE:?}", pods.len());
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
+/// The controller's Pods, once there are so many and they work.
+async fn controllers(cluster: &Cluster, replicas: u64) -> Result<Vec<Value>> {
+    let is_settled = |found: Option<&Value>| {
+        let number = |path| {
+            found
+                .and_then(|found| found.pointer(path)?.as_u64())
+                .unwrap_or_default()
+        };
+        number("/status/observedGeneration") == number("/metadata/generation")
+            && number("/status/replicas") == replicas
+            && number("/status/readyReplicas") == replicas
+    };
+    until(cluster, &deployment(), NAMESPACE, is_settled).await?;
+    let mut pods = cluster.list(Some("v1"), "Pod", NAMESPACE).await?;
+    pods.retain(|pod| {
+        text(pod, "/metadata/name").starts_with(CONTROLLER) && pod["metadata"]["deletionTimestamp"].is_null()
+    });
+    Ok(pods)
 }
 
-async fn without_pod(cluster: &Cluster, namespace: &str, live: u32) -> Result<usize> {
-    let mut missing = 0;
-    for number in 0..live {
-        let run = target("tekton.dev/v1", "TaskRun", &format!("live-{number}"));
-        let found = cluster.get(&run, namespace).await?.unwrap_or_default();
-        missing += usize::from(text(&found, "/status/podName").is_empty());
+/// Waits until the object is as wanted.
+async fn until(
+    cluster: &Cluster,
+    target: &Target,
+    namespace: &str,
+    wanted: impl Fn(Option<&Value>) -> bool,
+) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    match cluster.follow(target, namespace, deadline, wanted).await? {
+        Followed::Reached(_) => Ok(()),
+        _ => bail!(
+            "{} {} is not as it should be after {PATIENCE:?}",
+            target.kind,
+            target.name
+        ),
     }
-    Ok(missing)
 }
 
 /// When a line of the log was written, in seconds of its day.
